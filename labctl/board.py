@@ -1,0 +1,110 @@
+"""The one seam: everything above it plans, everything below it drives.
+
+For those who call: a board is entered, given lists of pulses, and left::
+
+    with board:
+        traces = board.apply(pulses)
+
+For those who write one: a backend is a subclass with one required method, `_drive`, that yields
+one trace for each pulse, in order. `_open`, `_close` and `_make_safe` are there for boards that
+have something to open, close or switch off; each may be called when it has already been done. What
+a backend cannot get wrong is final here: limits are checked before anything is driven, the board
+is made safe when anything fails, a half-failed opening closes itself, and the traces measured
+before a failure are kept with it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self, final
+
+from labctl.errors import BoardFault, LabError, Misbehaved, Outputs, Refused
+from labctl.pulse import Pulse, Trace
+from labctl.spec import Spec
+
+
+class Board(ABC):
+    """Pulses go down, traces come up."""
+
+    spec: Spec
+    """What this board is; set by the constructor, and the same for its whole life."""
+
+    _entered = False
+
+    @abstractmethod
+    def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
+        """Drive pulses that have been checked, and yield one trace for each, in order."""
+
+    def _open(self) -> None:
+        """Take the instrument, leave its outputs off."""
+
+    def _close(self) -> None:
+        """Give the instrument back. Called once for each entering, also when `_open` failed half way."""
+
+    def _make_safe(self) -> Outputs:
+        """Switch off, and say what is known of it afterwards. A simulated board has nothing to switch off."""
+        return Outputs.OFF
+
+    @final
+    def __enter__(self) -> Self:
+        """Open; what fails half way is closed again."""
+        if self._entered:
+            raise Refused(f"{self.spec.name} is open already", allowed="one `with` at a time")
+        try:
+            self._open()
+        except BaseException:
+            self._leave()
+            raise
+        self._entered = True
+        return self
+
+    @final
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Make safe, then close, whatever happened inside."""
+        self._entered = False
+        self._leave()
+
+    @final
+    def apply(self, pulses: Sequence[Pulse]) -> list[Trace]:
+        """Check the whole list against the limits, drive it, and return one trace for each pulse.
+
+        Raises `Refused` (nothing was driven) or `Misbehaved` (with the traces measured so far, and
+        whether outputs are off).
+        """
+        if not self._entered:
+            raise Refused(f"{self.spec.name} is not open", allowed="`with board:` around what drives it")
+        self.spec.check(pulses)
+        traces: list[Trace] = []
+        try:
+            traces.extend(self._drive(pulses))
+        except Misbehaved as error:
+            error.traces = tuple(traces)
+            error.outputs = self._make_safe()
+            raise
+        except Exception as error:
+            raise self._fault(f"{type(error).__name__}: {error}", traces) from error
+        except BaseException:
+            self._make_safe()
+            raise
+        if len(traces) != len(pulses):
+            raise self._fault(f"{len(traces)} traces for {len(pulses)} pulses", traces)
+        return traces
+
+    def _fault(self, wrong: str, traces: Sequence[Trace]) -> LabError:
+        return BoardFault(
+            f"{self.spec.name}: {wrong}",
+            outputs=self._make_safe(),
+            saved=f"the traces of {len(traces)} pulses",
+            todo="this is a fault of the board's driver: report it with the run folder",
+            traces=traces,
+        )
+
+    def _leave(self) -> None:
+        try:
+            self._make_safe()
+        finally:
+            self._close()

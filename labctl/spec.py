@@ -1,0 +1,353 @@
+"""What a board is, and what must never be asked of it.
+
+A `Spec` is all that the rest of the house knows of a board: its lines, its sites, its resistors
+and its limits. `Spec.check` is the one gate that every pulse passes: a whole list at a time, first
+a screening of the extremes over the list, and only if that is not enough, site by site.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.errors import LimitExceeded, Outputs, Refused
+from labctl.limits import Limits, allowed_for
+from labctl.pulse import Bools, Floats, Pulse
+
+
+class Shapes(StrEnum):
+    """What voltage over time the sources can make."""
+
+    ANY = "any"
+    """Any straight lines between corners."""
+    STEPS = "steps"
+    """Levels only: what is not flat lasts at most `edge_seconds`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One memristor: where it is, what it is, and what it may see."""
+
+    row: int
+    column: int
+    """Counted among the columns, from 0."""
+    dopant: str
+    label: str = ""
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Narrow the limits to the absolute maximum of the dopant; nothing raises them again."""
+        object.__setattr__(self, "limits", allowed_for(self.dopant, self.limits))
+
+
+@dataclass(frozen=True, slots=True)
+class Neuron:
+    """An op-amp between a column and a row of the board, which inverts and saturates.
+
+    While no column is driven, output = clip(-feedback_ohms * (I_column - I_reference), low, high),
+    where I_reference is `reference_siemens` times the sum of the voltages of the `inputs` lines.
+    """
+
+    column: int
+    """Line that it holds at virtual ground."""
+    output: int
+    """Line that it drives."""
+    inputs: tuple[int, ...]
+    """Lines whose sum feeds the reference resistor."""
+    feedback_ohms: float
+    reference_siemens: float
+    low_volts: float
+    high_volts: float
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a board is. Lines are counted rows first, then columns."""
+
+    name: str
+    rows: int
+    columns: int
+    sites: tuple[Site, ...]
+    series_ohms: tuple[float, ...]
+    """[ohm], one a line: series resistor and switches between its source and the sites."""
+    shortest_pulse: float = 1e-6
+    """[s]"""
+    longest_pulse: float = 100.0
+    """[s]"""
+    shapes: Shapes = Shapes.ANY
+    edge_seconds: float = math.inf
+    isolating: bool = True
+    """Every site has its switch: what is on an open line sees no voltage."""
+    shared_sources: tuple[tuple[int, ...], ...] = ()
+    """Lines that can only be driven with one and the same voltage at a time."""
+    grounded: tuple[int, ...] = ()
+    """Lines that can be held at 0 V or left open, nothing else."""
+    sensed: tuple[int, ...] | None = None
+    """Lines whose current is measured; None: all."""
+    neurons: tuple[Neuron, ...] = ()
+    """First layer first."""
+    window: tuple[float, float] | None = None
+    """[S] lowest and highest conductance that its sites are to be programmed to."""
+    noise_amps: float = 0.0
+    """[A] standard deviation of one current sample that stands for `noise_seconds`."""
+    noise_floor_amps: float = 1e-9
+    """[A] a current below this cannot be told from none."""
+    settle_seconds: float = 0.0
+    """[s] waited for switches before a pulse."""
+    link_seconds: float = 0.0
+    """[s] spent for one call on the way to the instrument and back."""
+    samples: int = 1
+    """Fewest samples that a trace of one pulse has."""
+
+    def __post_init__(self) -> None:
+        """Refuse a board that contradicts itself."""
+        if len(self.series_ohms) != self.lines:
+            raise Refused(f"{self.name}: {len(self.series_ohms)} series resistances for {self.lines} lines")
+        for site in self.sites:
+            if not (0 <= site.row < self.rows and 0 <= site.column < self.columns):
+                raise Refused(f"{self.name}: site ({site.row}, {site.column}) is on no line of this board")
+        if len({(site.row, site.column) for site in self.sites}) != len(self.sites):
+            raise Refused(f"{self.name}: two sites at one crossing")
+
+    @property
+    def lines(self) -> int:
+        """Rows and columns together."""
+        return self.rows + self.columns
+
+    def site_at(self, row: int, column: int) -> int:
+        """Index in `sites` of the memristor at that crossing."""
+        try:
+            return self._index[row, column]
+        except KeyError:
+            raise Refused(
+                f"{self.name} has no site at row {row}, column {column}",
+                allowed=f"one of its {len(self.sites)} sites, rows 0..{self.rows - 1}, columns 0..{self.columns - 1}",
+            ) from None
+
+    def label(self, site: int) -> str:
+        """What to call a site in front of a person."""
+        found = self.sites[site]
+        return found.label or f"({found.row}, {found.column})"
+
+    def computing(self, driven: Bools) -> bool:
+        """True where the pulse leaves all columns to the neurons: inference."""
+        return bool(self.neurons) and not driven[self.rows :].any()
+
+    def series(self, driven: Bools) -> Floats:
+        """[ohm], shape (lines,): between sources and sites while these lines are driven."""
+        return np.zeros(self.lines) if self.computing(driven) else self._series
+
+    def connected(self, driven: Bools) -> NDArray[np.intp]:
+        """Indices of the sites that have both lines driven, or that the neurons read."""
+        if self.computing(driven):
+            return np.arange(len(self.sites))
+        rows, columns = self._rows_and_columns
+        return np.flatnonzero(driven[rows] & driven[columns])
+
+    def target(self, pulse: Pulse) -> int | None:
+        """The one site that sees the highest voltage, which the pulse is therefore for; None: several."""
+        connected = self.connected(pulse.driven)
+        if len(connected) == 1:
+            return int(connected[0])
+        if len(connected) == 0 or self.computing(pulse.driven):
+            return None
+        peaks = np.abs(self._across(pulse, connected)).max(axis=0)
+        highest = np.flatnonzero(peaks == peaks.max())
+        return int(connected[highest[0]]) if len(highest) == 1 else None
+
+    def worst_joules(self, pulse: Pulse) -> float:
+        """[J] the sources could deliver to this pulse if every connected site had its least resistance."""
+        connected = self.connected(pulse.driven)
+        if len(connected) == 0:
+            return 0.0
+        across = np.abs(self._across(pulse, connected))
+        steps = np.diff(pulse.seconds)[:, None]
+        squares = (across[:-1] ** 2 + across[:-1] * across[1:] + across[1:] ** 2) / 3
+        return float(np.sum(steps * squares / self._loop_ohms(pulse.driven, connected))) * pulse.repeats
+
+    # ---- the gate -------------------------------------------------------------------------
+
+    def check(self, pulses: Sequence[Pulse]) -> None:
+        """Refuse the whole list if any of its pulses must not be driven (`LimitExceeded`)."""
+        for index in self._suspects(pulses):
+            wrong, allowed = next(self._objections(pulses[index]), ("", ""))
+            if wrong:
+                raise LimitExceeded(
+                    f"pulse {index + 1} of {len(pulses)} on {self.name}: {wrong}",
+                    allowed=allowed,
+                    outputs=Outputs.OFF,
+                    saved="all that was measured before",
+                    todo="change the pulse: nothing of this list was driven, and limits are not raised by software",
+                )
+
+    def _suspects(self, pulses: Sequence[Pulse]) -> Sequence[int]:
+        """Those that a look at the extremes does not clear; a list of harmless ones costs 2 us a pulse."""
+        lines = self.lines
+        for pulse in pulses:
+            corners = len(pulse.seconds)
+            if pulse.volts.shape != (corners, lines) or len(pulse.driven) != lines or corners < 2:
+                return range(len(pulses))
+        if self.shapes is not Shapes.ANY or self.shared_sources or not pulses:
+            return range(len(pulses))
+        volts = np.concatenate([pulse.volts for pulse in pulses]) if len(pulses) > 1 else pulses[0].volts
+        seconds = np.concatenate([pulse.seconds for pulse in pulses]) if len(pulses) > 1 else pulses[0].seconds
+        ends = np.cumsum([len(pulse.seconds) for pulse in pulses])
+        starts = ends - [len(pulse.seconds) for pulse in pulses]
+        spread = np.maximum.reduceat(volts.max(axis=1), starts) - np.minimum.reduceat(volts.min(axis=1), starts)
+        steps = np.empty(len(seconds))
+        steps[1:] = seconds[1:] - seconds[:-1]
+        steps[starts] = np.where(seconds[starts] == 0.0, np.inf, -np.inf)
+        length = seconds[ends - 1]
+        allowed = np.array([self._allowed(pulse) for pulse in pulses])
+        fine = (
+            (spread <= allowed[:, 0])
+            & (length <= allowed[:, 1])
+            & (length >= self.shortest_pulse)
+            & (np.minimum.reduceat(steps, starts) > 0)
+        )
+        if self.grounded:
+            fine &= ~np.logical_or.reduceat(volts[:, self.grounded].any(axis=1), starts)
+        return np.flatnonzero(~fine).tolist()
+
+    def _allowed(self, pulse: Pulse) -> tuple[float, float]:
+        """[V] spread of the lines and [s] length that no site minds while these lines are driven."""
+        if pulse.repeats < 1:
+            return -1.0, -1.0
+        key = pulse.driven.tobytes()
+        if key not in self._clearances:
+            self._clearances[key] = self._clearance(pulse)
+        return self._clearances[key]
+
+    def _clearance(self, pulse: Pulse) -> tuple[float, float]:
+        exposed = self._exposed(pulse)
+        if len(exposed) == 0:
+            return math.inf, self.longest_pulse
+        if self.computing(pulse.driven):
+            return -1.0, -1.0
+        limits = [self.sites[index].limits for index in exposed]
+        ohms = self._loop_ohms(pulse.driven, exposed)
+        volts = [
+            min(-limit.low_volts, limit.high_volts, limit.amps * float(loop))
+            for limit, loop in zip(limits, ohms, strict=True)
+        ]
+        return min(volts), min(self.longest_pulse, *(limit.seconds for limit in limits))
+
+    def _objections(self, pulse: Pulse) -> Iterator[tuple[str, str]]:
+        """What is wrong with one pulse, and what is allowed; nothing if nothing."""
+        yield from self._malformed(pulse)
+        yield from self._unmakeable(pulse)
+        yield from self._harmful(pulse)
+
+    def _malformed(self, pulse: Pulse) -> Iterator[tuple[str, str]]:
+        corners = len(pulse.seconds)
+        if pulse.volts.shape != (corners, self.lines) or pulse.driven.shape != (self.lines,) or corners < 2:
+            yield (
+                f"volts of shape {pulse.volts.shape} at {corners} corners",
+                f"shape (corners, {self.lines}) with 2 corners or more",
+            )
+            return
+        if not np.isfinite(pulse.volts).all():
+            yield "a voltage that is not a finite number", "finite volts on every line, 0 where it is open"
+        if not (pulse.seconds[0] == 0.0 and np.all(np.diff(pulse.seconds) > 0)):
+            yield "times that do not start at 0 and increase", "0 s first, then later and later"
+        if not pulse.repeats >= 1:
+            yield f"{pulse.repeats} repeats", "1 or more"
+
+    def _unmakeable(self, pulse: Pulse) -> Iterator[tuple[str, str]]:
+        length = float(pulse.seconds[-1])
+        if not (self.shortest_pulse <= length <= self.longest_pulse):
+            yield f"{length:.6g} s long", f"{self.shortest_pulse:.6g} s to {self.longest_pulse:.6g} s"
+        if self.shapes is Shapes.STEPS:
+            slopes = np.diff(pulse.seconds)[np.diff(pulse.volts, axis=0).any(axis=1)]
+            if not np.all(slopes <= self.edge_seconds):
+                yield (
+                    f"an edge of {slopes.max():.6g} s",
+                    f"levels with edges of {self.edge_seconds:.6g} s at most",
+                )
+        for group in self.shared_sources:
+            waves = pulse.volts[:, [line for line in group if pulse.driven[line]]]
+            if waves.shape[1] > 1 and not np.all(waves == waves[:, :1]):
+                yield f"different voltages on lines {group}", "one and the same: they share a source"
+        if pulse.volts[:, list(self.grounded)].any():
+            yield "a voltage on a line that can only be grounded", "0 V, or left open"
+
+    def _harmful(self, pulse: Pulse) -> Iterator[tuple[str, str]]:
+        exposed = self._exposed(pulse)
+        if len(exposed) == 0:
+            return
+        across, ohms = self._across(pulse, exposed), self._loop_ohms(pulse.driven, exposed)
+        for column, index in enumerate(exposed):
+            limits, name = self.sites[index].limits, self.label(int(index))
+            low, high = float(across[:, column].min()), float(across[:, column].max())
+            if not (limits.low_volts <= low and high <= limits.high_volts):
+                peak = high if not high <= limits.high_volts else low
+                yield (
+                    f"{peak:.6g} V across site {name}",
+                    f"{limits.low_volts:.6g} V to {limits.high_volts:.6g} V",
+                )
+            amps = max(-low, high) / float(ohms[column])
+            if not amps <= limits.amps:
+                yield (
+                    f"{amps:.6g} A through site {name} if it had {limits.least_ohms:.6g} ohm",
+                    f"{limits.amps:.6g} A ({self.sites[index].dopant})",
+                )
+            if not pulse.seconds[-1] <= limits.seconds:
+                yield f"{pulse.seconds[-1]:.6g} s on site {name}", f"{limits.seconds:.6g} s"
+
+    def _exposed(self, pulse: Pulse) -> NDArray[np.intp]:
+        """Sites that see a voltage: the connected ones, and all of them where nothing isolates."""
+        return self.connected(pulse.driven) if self.isolating else np.arange(len(self.sites))
+
+    def _across(self, pulse: Pulse, sites: NDArray[np.intp]) -> Floats:
+        """[V], shape (corners, sites): from row to column, series resistors included.
+
+        A site with a line that nobody holds can, through its neighbours, see no more than the spread
+        of the driven lines; where neurons hold the columns, the columns are at 0 V and the lines that
+        neurons drive at their rails.
+        """
+        rows, columns = (index[sites] for index in self._rows_and_columns)
+        volts = pulse.volts
+        if self.computing(pulse.driven):
+            volts = volts.copy()
+            for neuron in self.neurons:
+                volts[:, neuron.output] = max(neuron.high_volts, -neuron.low_volts)
+            return volts[:, rows]
+        across = volts[:, rows] - volts[:, columns]
+        loose = ~(pulse.driven[rows] & pulse.driven[columns])
+        if loose.any() and pulse.driven.any():
+            held = volts[:, pulse.driven]
+            across[:, loose] = (held.max(axis=1) - held.min(axis=1))[:, None]
+        return across
+
+    def _loop_ohms(self, driven: Bools, sites: NDArray[np.intp]) -> Floats:
+        """[ohm], shape (sites,): series resistors of both lines and the least resistance of the site."""
+        rows, columns = (index[sites] for index in self._rows_and_columns)
+        series = self.series(driven)
+        least = np.array([self.sites[index].limits.least_ohms for index in sites])
+        return series[rows] + series[columns] + least
+
+    # ---- looked up often, worked out once ---------------------------------------------------
+
+    @cached_property
+    def _index(self) -> dict[tuple[int, int], int]:
+        return {(site.row, site.column): index for index, site in enumerate(self.sites)}
+
+    @cached_property
+    def _clearances(self) -> dict[bytes, tuple[float, float]]:
+        return {}
+
+    @cached_property
+    def _series(self) -> Floats:
+        return np.array(self.series_ohms)
+
+    @cached_property
+    def _rows_and_columns(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        rows = np.array([site.row for site in self.sites], dtype=np.intp)
+        columns = np.array([self.rows + site.column for site in self.sites], dtype=np.intp)
+        return rows, columns

@@ -1,0 +1,108 @@
+"""The fast twin: the same circuit and the same equations as ngspice, integrated by kernels of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from labctl.errors import NoConvergence
+from labctl.pulse import Floats, Indices, Pulse
+from sim_backend import array_kernel, path_kernel
+from sim_backend.array_kernel import Network
+from sim_backend.grid import network_of
+from sim_backend.simulated import Samples, SimulatedBoard, SimulatedSettings
+
+TOLERANCE = 1e-3
+"""Of each step of one device; measured against tight references this leaves 1e-5 in x (test_twins.py)."""
+ARRAY_TOLERANCE = 1e-6
+"""[1] Error of x in each step of an array."""
+
+
+class CompactBoard(SimulatedBoard):
+    """Selectors, crossbars and the network board, about a hundred times faster than ngspice."""
+
+    Settings = SimulatedSettings
+
+    def __init__(self, settings: SimulatedSettings) -> None:
+        super().__init__(settings)
+        self._networks: dict[bytes, Network] = {}
+
+    def _solve_path(self, pulses: Sequence[Pulse], site: int, row: Floats) -> Iterator[Samples]:
+        place = self.spec.sites[site]
+        top, bottom = place.row, self.spec.rows + place.column
+        seconds, volts, ends = _chained(pulses)
+        circuit = path_kernel.Circuit(
+            self.spec.series_ohms[top], self.spec.series_ohms[bottom], self._parasitics.sense_farads
+        )
+        state = np.array([self._chip.x[site], 0.0])
+        rows, columns = np.ascontiguousarray(volts[:, top]), np.ascontiguousarray(volts[:, bottom])
+
+        def run(state: Floats, out: Floats, counts: Indices) -> int:
+            return path_kernel.integrate(
+                seconds, rows, columns, ends, state, circuit, row, TOLERANCE, out, counts
+            )
+
+        out, counts = self._grown(run, state, 5, len(seconds), len(ends))
+        self._chip.x[site] = state[0]
+        lines = np.zeros((2, len(out), self.spec.lines))
+        lines[0, :, top], lines[0, :, bottom] = out[:, 1], out[:, 2]
+        lines[1, :, top], lines[1, :, bottom] = out[:, 3], -out[:, 4]
+        return _cut(out[:, 0], lines[0], lines[1], counts, pulses)
+
+    def _solve_array(self, pulses: Sequence[Pulse], sites: Sequence[int], rows: Floats) -> Iterator[Samples]:
+        seconds, volts, ends = _chained(pulses)
+        driven = pulses[0].driven
+        key = driven.tobytes()
+        if key not in self._networks:
+            self._networks[key] = network_of(self.spec, self._parasitics, driven, sites)
+        net = self._networks[key]._replace(ohmic=bool(np.all(rows[:, 6] == 1.0)))
+        x = self._chip.x[list(sites)]
+
+        def run(x: Floats, out: Floats, counts: Indices) -> int:
+            return array_kernel.integrate(seconds, volts, ends, x, rows, net, ARRAY_TOLERANCE, out, counts)
+
+        lines = self.spec.lines
+        out, counts = self._grown(run, x, 1 + 2 * lines, len(seconds), len(ends))
+        self._chip.x[list(sites)] = x
+        return _cut(out[:, 0], out[:, 1 : 1 + lines], out[:, 1 + lines :], counts, pulses)
+
+    def _grown(
+        self, run: Callable[[Floats, Floats, Indices], int], state: Floats, width: int, corners: int, pulses: int
+    ) -> tuple[Floats, Indices]:
+        """Samples and their number for each pulse, in an array that grows until they fit."""
+        counts = np.zeros(pulses, dtype=np.intp)
+        before, room = state.copy(), 32 * corners
+        while True:
+            out = np.empty((room, width))
+            used = run(state, out, counts)
+            if used >= 0:
+                return out[:used], counts
+            if used == path_kernel.TOO_STIFF:
+                raise NoConvergence(
+                    f"{self.spec.name}: no step was short enough for the tolerance",
+                    todo="check the device parameters: a rate or a conductance is not a finite number",
+                )
+            state[:] = before
+            room *= 2
+
+
+def _chained(pulses: Sequence[Pulse]) -> tuple[Floats, Floats, Indices]:
+    """Seconds, volts and the index of the last corner of all pulses, repeats unrolled."""
+    unrolled = [pulse for pulse in pulses for _ in range(pulse.repeats)]
+    if len(unrolled) == 1:
+        pulse = unrolled[0]
+        return pulse.seconds, pulse.volts, np.array([len(pulse.seconds) - 1])
+    ends = np.cumsum([len(pulse.seconds) for pulse in unrolled]) - 1
+    return np.concatenate([p.seconds for p in unrolled]), np.concatenate([p.volts for p in unrolled]), ends
+
+
+def _cut(
+    seconds: Floats, volts: Floats, amps: Floats, counts: Indices, pulses: Sequence[Pulse]
+) -> Iterator[Samples]:
+    """One `Samples` for each pulse, its repeats together."""
+    start, turn = 0, 0
+    for pulse in pulses:
+        stop = start + int(counts[turn : turn + pulse.repeats].sum())
+        yield Samples(seconds[start:stop], volts[start:stop], amps[start:stop])
+        start, turn = stop, turn + pulse.repeats

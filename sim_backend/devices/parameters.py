@@ -1,0 +1,94 @@
+"""Parameter files: what a dopant's devices are like, with the source of every number.
+
+A file is TOML beside this module (`W.toml`, `Sn.toml`, `Cr.toml`, `C.toml`) or anywhere a bench
+file names it. `Device.vector` is the row of numbers that the equations take, in the order of their
+arguments.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labctl.errors import BadConfig, Unavailable
+from labctl.pulse import Floats
+from sim_backend.devices import equations
+
+NAMES = tuple(inspect.signature(equations.metastable_rate).parameters)[2:]
+"""The parameters of the metastable switch, in the order in which the equations take them."""
+_DEFAULTS = {"phi": 1.0, "af": 0.0, "bf": 1.0, "ar": 0.0, "br": 1.0, "hold": 1.0}
+_POSITIVE = {"ron", "roff", "tau", "vt"}
+
+
+@dataclass(frozen=True)
+class Device:
+    """One kind of device: SI numbers by name, and where they come from."""
+
+    dopant: str
+    source: str
+    values: dict[str, float]
+    """`NAMES` -> number: ohms, volts, seconds, amps."""
+    spread: dict[str, float]
+    """Parameter -> standard deviation of its logarithm from device to device; missing: none."""
+    cycle: dict[str, float]
+    """The same from cycle to cycle."""
+    read_noise: float
+    """Standard deviation of ln G from read to read."""
+    initial: float
+    """State x that a new device starts in."""
+
+    @property
+    def vector(self) -> Floats:
+        """shape (parameters,), in the order of `NAMES`."""
+        return np.array([self.values[name] for name in NAMES])
+
+
+def load(name_or_path: str) -> Device:
+    """The parameters of a dopant ("Cr"), or those of a TOML file of the user's."""
+    path = Path(__file__).parent / "parameters" / f"{name_or_path}.toml"
+    if not path.is_file():
+        path = Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in (Path(__file__).parent / "parameters").glob("*.toml")))
+        raise Unavailable(
+            f"no parameters for a device {name_or_path!r}", allowed=f"{known}, or the path of a TOML file"
+        )
+    try:
+        return _device(path, tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfig(f"{path}: {error}", allowed="a TOML file in UTF-8") from error
+
+
+def _device(path: Path, table: dict[str, Any]) -> Device:
+    values = _DEFAULTS | _numbers(path, table, "parameters", NAMES)
+    missing = [name for name in NAMES if name not in values]
+    if missing:
+        raise BadConfig(f"{path}: [parameters] lacks {', '.join(missing)}", allowed=", ".join(NAMES))
+    for name in _POSITIVE:
+        if not values[name] > 0:
+            raise BadConfig(f"{path}: parameters.{name} is {values[name]}", allowed="a number above 0")
+    return Device(
+        dopant=str(table.get("dopant", path.stem)),
+        source=str(table.get("source", "")),
+        values=values,
+        spread=_numbers(path, table, "device_to_device", NAMES),
+        cycle=_numbers(path, table, "cycle_to_cycle", NAMES),
+        read_noise=_numbers(path, table, "read", ("noise",)).get("noise", 0.0),
+        initial=_numbers(path, table, "state", ("initial",)).get("initial", 0.0),
+    )
+
+
+def _numbers(path: Path, table: dict[str, Any], section: str, names: tuple[str, ...]) -> dict[str, float]:
+    found: dict[str, Any] = table.get(section, {})
+    for name, value in found.items():
+        if name not in names:
+            raise BadConfig(f"{path}: unknown key {section}.{name}", allowed=", ".join(names))
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise BadConfig(f"{path}: {section}.{name} is {value!r}", allowed="a finite number in SI units")
+    return {name: float(value) for name, value in found.items()}

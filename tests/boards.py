@@ -1,0 +1,37 @@
+"""A board that does nothing: 1 x 1, its memristor a resistor that never changes."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from labctl.board import Board
+from labctl.limits import Limits
+from labctl.pulse import Pulse, Trace
+from labctl.spec import Site, Spec
+
+OHMS = 10_000.0
+SPEC = Spec("null", rows=1, columns=1, sites=(Site(0, 0, "W"),), series_ohms=(5_000.0, 50.0))
+
+
+def spec_with(**limits: float) -> Spec:
+    """The spec of the board with other limits of its site."""
+    return Spec("null", 1, 1, (Site(0, 0, "W", "x", Limits(**limits)),), SPEC.series_ohms)
+
+
+class NullBoard(Board):
+    """Answers each pulse with its own mid-points, as if the site were `OHMS` behind its series resistors."""
+
+    def __init__(self, spec: Spec = SPEC) -> None:
+        self.spec = spec
+        self._siemens = 1 / (OHMS + sum(spec.series_ohms))
+        self.driven = 0
+
+    def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
+        for pulse in pulses:
+            self.driven += 1
+            seconds = (pulse.seconds[1:] - pulse.seconds[:-1]) * pulse.repeats
+            volts = (pulse.volts[1:] + pulse.volts[:-1]) / 2
+            amps = np.empty_like(volts)
+            np.multiply(volts[:, 0] - volts[:, 1], self._siemens, out=amps[:, 0])
+            np.negative(amps[:, 0], out=amps[:, 1])
+            yield Trace(seconds, volts, amps)
