@@ -3,7 +3,7 @@
 `labctl.tomlfile` sees to it that the file is TOML. Models derive from `Section`: nothing is
 converted on the quiet; an unknown key, NaN and infinity are mistakes; what was read cannot be
 changed. Arrays become tuples, so a field is a ``tuple[X, ...]``, never a ``list``. Quantities are
-text with a unit in the file and SI floats in the model, also where a default is given::
+text with a unit in the file and SI floats in the model and in Python code::
 
     class Training(Section):
         tolerance: PositiveFraction            # tolerance = "5 %"    -> 0.05
@@ -35,6 +35,8 @@ from labctl.errors import BadConfig, BadQuantity
 from labctl.quantity import describe, format_quantity, parse, printable, quoted
 from labctl.tomlfile import load
 
+FROM_FILE = {"file": True}
+"""Context in which quantities must be text; Python code gives SI floats."""
 MOST_TOLD = 50  # a file with more mistakes is not the file that was meant
 
 
@@ -59,18 +61,25 @@ class Quantity:
 
     def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
         write = core_schema.plain_serializer_function_ser_schema(self.write, when_used="json")
-        return core_schema.no_info_before_validator_function(self.read, handler(source), serialization=write)
+        return core_schema.with_info_before_validator_function(
+            self.read, handler(source), serialization=write
+        )
 
-    def read(self, found: object) -> float:
-        """The SI value of the text `found`; a bare number is refused for its lack of a unit."""
+    def read(self, found: object, info: core_schema.ValidationInfo) -> float:
+        """The SI value of the text `found`; in a file a bare number is refused for its lack of a unit."""
+        if info.context is not FROM_FILE and isinstance(found, float | int) and not isinstance(found, bool):
+            return self._checked(float(found), self.write(float(found)))
         if isinstance(found, bool) or not isinstance(found, str | int | float):
             raise _mistake(f"{_shown(found)} is no quantity", describe(self.unit))
         try:
             value = parse(found if isinstance(found, str) else _shown(found), self.unit)
         except BadQuantity as error:
             raise _mistake(error.wrong, error.allowed) from error
+        return self._checked(value, str(found))
+
+    def _checked(self, value: float, found: str) -> float:
         if not (self.least <= value <= self.most and value > self.above):
-            raise _mistake(str(found), allowed=self._range())
+            raise _mistake(found, allowed=self._range())
         return value
 
     def write(self, value: float) -> str:
@@ -128,7 +137,7 @@ def build(data: Mapping[str, Any], model: type[SectionT], source: str) -> Sectio
     """`data`, as TOML or JSON gave it, as a `model`; `source` names it in messages."""
     source = printable(source)
     try:
-        return model.model_validate(_with_tuples(data))
+        return model.model_validate(_with_tuples(data), context=FROM_FILE)
     except RecursionError:
         raise BadConfig(f"{source} is nested too deeply") from None
     except ValidationError as error:

@@ -100,6 +100,8 @@ class Spec:
     """[A] a current below this cannot be told from none."""
     settle_seconds: float = 0.0
     """[s] waited for switches before a pulse."""
+    response_seconds: float = 0.0
+    """[s] time constant of its slowest node: what is read within a few of these is not settled."""
     link_seconds: float = 0.0
     """[s] spent for one call on the way to the instrument and back."""
     samples: int = 1

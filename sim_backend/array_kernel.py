@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from labctl.pulse import Floats, Indices
-from sim_backend.devices.equations import current, rate
+from sim_backend.devices.equations import current, prepared, rate
 from sim_backend.jit import kernel
 
 TOO_SHORT, TOO_STIFF = -1, -2
@@ -196,18 +196,21 @@ def follow(
 
 @kernel
 def integrate(
-    seconds: Floats, volts: Floats, ends: Indices, x: Floats, p: Floats, net: Network,
+    seconds: Floats, volts: Floats, ends: Indices, x: Floats, rows: Floats, net: Network,
     tolerance: float, out: Floats, counts: Indices,
 ) -> int:  # fmt: skip
     """Run all devices through a chain of pulses; return the number of samples written.
 
     seconds (corners,) and volts (corners, lines) of all pulses one after the other, each from 0 s;
-    ends: (pulses,) index of the last corner of each. x: (sites,), changed in place; p: (sites, parameters).
+    ends: (pulses,) index of the last corner of each. x: (sites,), changed in place; rows: (sites, parameters).
     out: (capacity, 1 + 2 lines) of seconds, line volts, line amps. counts: (pulses,) samples of each.
     Returns `TOO_SHORT` where `out` has no room, `TOO_STIFF` where no step was small enough.
     """
     used, corner, step = 0, 0, 1e-5
     nodes = np.zeros(len(net.wires))
+    p = np.empty((len(rows), len(rows[0]) + 2))
+    for site in range(len(rows)):
+        p[site] = prepared(rows[site])
     for pulse in range(len(ends)):
         first = used
         if used > 0:

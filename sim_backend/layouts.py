@@ -24,7 +24,7 @@ class Parasitics:
     """What stands around the devices and is nobody's business above the seam."""
 
     sense_farads: float = 180e-12
-    """[F] at the node between series resistor and selected device: Knowm's Discovery V2 board, with its scope."""
+    """[F] at the node between series resistor and selected device."""
     wire_ohms: float = 0.0
     """[ohm] of one segment of a row or column between two crossings (crossbars)."""
     amplifier_gain: float = 1e5
@@ -46,6 +46,8 @@ class Circuit:
     link_seconds: float = 125e-6
     """[s] for one call: a microframe of USB 2."""
     noise_floor_amps: float = 1e-9
+    sense_farads: float = 180e-12
+    """[F] at the node between series resistor and selected device: Knowm's Discovery V2 board, with its scope."""
 
 
 def selector(columns: int, circuit: Circuit, name: str = "selector") -> Spec:
@@ -127,6 +129,7 @@ def network(
 
 
 class _Common(TypedDict):
+    response_seconds: float
     settle_seconds: float
     link_seconds: float
     noise_floor_amps: float
@@ -135,6 +138,7 @@ class _Common(TypedDict):
 
 def _common(circuit: Circuit) -> _Common:
     return {
+        "response_seconds": circuit.series_ohms * circuit.sense_farads,
         "settle_seconds": circuit.settle_seconds,
         "link_seconds": circuit.link_seconds,
         "noise_floor_amps": circuit.noise_floor_amps,

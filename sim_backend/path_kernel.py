@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from labctl.pulse import Floats, Indices
-from sim_backend.devices.equations import current, rate
+from sim_backend.devices.equations import current, prepared, rate
 from sim_backend.jit import kernel
 
 GAMMA = 0.25
@@ -214,7 +214,7 @@ def integrate(
     ends: Indices,
     state: Floats,
     circuit: Circuit,
-    p: Floats,
+    row: Floats,
     tolerance: float,
     out: Floats,
     counts: Indices,
@@ -227,6 +227,7 @@ def integrate(
     row's source, amps through the device. counts: (pulses,) samples of each pulse.
     Returns `TOO_SHORT` where `out` has no room, `TOO_STIFF` where no step was small enough.
     """
+    p = prepared(row)
     used, corner, step = 0, 0, 1e-6
     for pulse in range(len(ends)):
         first = used

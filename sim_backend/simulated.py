@@ -138,6 +138,7 @@ def spec_of(settings: SimulatedSettings) -> Spec:
         dopant=settings.dopant,
         series_ohms=settings.series,
         switch_ohms=settings.switch,
+        sense_farads=settings.sense,
         limits=Limits(
             low_volts=limits.low,
             high_volts=limits.high,

@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from math import exp
 
+import numpy as np
+
 from labctl.pulse import Floats
 from sim_backend.jit import kernel
 
@@ -44,20 +46,7 @@ def schottky(v: float, af: float, bf: float, ar: float, br: float) -> float:
 
 @kernel
 def metastable_current(
-    v: float,
-    x: float,
-    ron: float,
-    roff: float,
-    von: float,
-    voff: float,
-    tau: float,
-    vt: float,
-    phi: float,
-    af: float,
-    bf: float,
-    ar: float,
-    br: float,
-    hold: float,
+    v: float, x: float, ron: float, roff: float, phi: float, af: float, bf: float, ar: float, br: float
 ) -> float:
     """[A] from top to bottom electrode: ohmic part and optional Schottky part."""
     ohmic = (x / ron + (1.0 - x) / roff) * v
@@ -66,36 +55,36 @@ def metastable_current(
 
 @kernel
 def metastable_rate(
-    v: float,
-    x: float,
-    ron: float,
-    roff: float,
-    von: float,
-    voff: float,
-    tau: float,
-    vt: float,
-    phi: float,
-    af: float,
-    bf: float,
-    ar: float,
-    br: float,
-    hold: float,
+    v: float, x: float, von: float, voff: float, tau: float, vt: float, rest_on: float, rest_off: float
 ) -> float:
-    """[1/s] dx/dt: switches that turn on less those that turn off."""
-    on = max(logistic((v - von) / vt) - hold * logistic(-von / vt), 0.0)
-    off = max(logistic(-(v + voff) / vt) - hold * logistic(-voff / vt), 0.0)
+    """[1/s] dx/dt: switches that turn on less those that turn off; `rest_*` are taken off each (`rest`)."""
+    on = max(logistic((v - von) / vt) - rest_on, 0.0)
+    off = max(logistic(-(v + voff) / vt) - rest_off, 0.0)
     return (on * (1.0 - x) - off * x) / tau
 
 
 @kernel
+def rest(threshold: float, vt: float, hold: float) -> float:
+    """What is left of f_on or f_off at 0 V, times `hold`."""
+    return hold * logistic(-threshold / vt)
+
+
+# ---- by rows of numbers: a row is (ron, roff, von, voff, tau, vt, phi, af, bf, ar, br, hold) ----
+
+
+@kernel
+def prepared(row: Floats) -> Floats:
+    """The row and what follows from it alone, worked out once: `rest` of on and of off."""
+    return np.append(row, np.array([rest(row[2], row[5], row[11]), rest(row[3], row[5], row[11])]))
+
+
+@kernel
 def current(v: float, x: float, p: Floats) -> float:
-    """[A] of a device whose parameters are the row `p`, in the order of the arguments above."""
-    return metastable_current(
-        v, x, p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11]
-    )
+    """[A] of a device whose prepared row is `p`."""
+    return metastable_current(v, x, p[0], p[1], p[6], p[7], p[8], p[9], p[10])
 
 
 @kernel
 def rate(v: float, x: float, p: Floats) -> float:
-    """[1/s] dx/dt of a device whose parameters are the row `p`."""
-    return metastable_rate(v, x, p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11])
+    """[1/s] dx/dt of a device whose prepared row is `p`."""
+    return metastable_rate(v, x, p[2], p[3], p[4], p[5], p[12], p[13])

@@ -1,13 +1,11 @@
 """Parameter files: what a dopant's devices are like, with the source of every number.
 
 A file is TOML beside this module (`W.toml`, `Sn.toml`, `Cr.toml`, `C.toml`) or anywhere a bench
-file names it. `Device.vector` is the row of numbers that the equations take, in the order of their
-arguments.
+file names it. `Device.vector` is the row of numbers that the equations take.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
 import tomllib
 from dataclasses import dataclass
@@ -20,8 +18,8 @@ from labctl.errors import BadConfig, Unavailable
 from labctl.pulse import Floats
 from sim_backend.devices import equations
 
-NAMES = tuple(inspect.signature(equations.metastable_rate).parameters)[2:]
-"""The parameters of the metastable switch, in the order in which the equations take them."""
+NAMES = ("ron", "roff", "von", "voff", "tau", "vt", "phi", "af", "bf", "ar", "br", "hold")
+"""The parameters of the metastable switch, in the order of a row."""
 _DEFAULTS = {"phi": 1.0, "af": 0.0, "bf": 1.0, "ar": 0.0, "br": 1.0, "hold": 1.0}
 _POSITIVE = {"ron", "roff", "tau", "vt"}
 
@@ -47,6 +45,13 @@ class Device:
     def vector(self) -> Floats:
         """shape (parameters,), in the order of `NAMES`."""
         return np.array([self.values[name] for name in NAMES])
+
+
+def arguments(row: Floats) -> dict[str, float]:
+    """What the equations take beside v and x, by name, from a row of parameters."""
+    values = dict(zip(NAMES, map(float, row), strict=True))
+    rest_on, rest_off = equations.prepared(row)[-2:]
+    return values | {"rest_on": float(rest_on), "rest_off": float(rest_off)}
 
 
 def load(name_or_path: str) -> Device:

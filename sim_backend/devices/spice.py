@@ -37,8 +37,8 @@ _SYMBOLS: dict[type[ast.operator], str] = {
 
 
 def expression(function: Callable[..., float], arguments: Mapping[str, Value]) -> str:
-    """The SPICE text of what `function` returns for these arguments (all of them, by name)."""
-    return _text(_call(function, arguments))
+    """The SPICE text of what `function` returns; `arguments` by name, more than it takes are passed over."""
+    return _text(_call(function, {name: arguments[name] for name in _names(function)}))
 
 
 def number(value: float) -> str:
@@ -59,6 +59,10 @@ def _call(function: Callable[..., float], arguments: Mapping[str, Value]) -> Val
         else:
             raise TypeError(f"{ast.unparse(statement)!r} is not of the language of the device equations")
     raise TypeError("an equation without a return")
+
+
+def _names(function: Callable[..., float]) -> list[str]:
+    return list(inspect.signature(getattr(function, "py_func", function)).parameters)
 
 
 @cache
@@ -119,8 +123,7 @@ def _arithmetic(symbol: str, left: float, right: float) -> float:
 def _apply(name: str, values: list[Value], home: Mapping[str, Any]) -> Value:
     if name not in _NUMERIC:
         function = home[name]
-        parameters = inspect.signature(getattr(function, "py_func", function)).parameters
-        return _call(function, dict(zip(parameters, values, strict=True)))
+        return _call(function, dict(zip(_names(function), values, strict=True)))
     numbers = [value for value in values if isinstance(value, float)]
     if len(numbers) == len(values):
         return _NUMERIC[name](*numbers)

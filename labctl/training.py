@@ -1,0 +1,199 @@
+"""The on-chip training controller: from an image set to a chip that classifies it.
+
+The algorithm is that of arXiv:2408.14680: target weights are trained in software and mapped to
+conductances (`assign`); then, on the chip (`train`), all sites are examined, reset or not, and each
+is adjusted by the difference between target and present conductance, with a read after every
+pulse; at last the patterns are applied and the chip's own neurons answer. Where the paper is
+silent the choices are this project's, each an option with a default.
+
+Everything here is a plan or a pure function: no I/O, no board. Whatever drives the plan may throw
+an error in at a `yield`; a site that fails is marked, with the reason, and training goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labctl.addressing import infer, select
+from labctl.config import Fraction, PositiveSeconds, PositiveVolts, Section
+from labctl.errors import Refused
+from labctl.images import ImageSet
+from labctl.network import Activation, Amplifier, Network, Placement, Window, chip_volts, place, right
+from labctl.plan import Plan
+from labctl.pulse import Floats, Pulse, Purpose, Trace
+from labctl.reading import conductance, settled_volts
+from labctl.shapes import square
+from labctl.spec import Neuron, Spec
+from labctl.target_weights import Noise, Recipe, train_targets
+from labctl.write_verify import Outcome, Programming, Reading, read, write_verify
+
+
+class Software(Section):
+    """How target weights are trained before anything is programmed."""
+
+    seed: int = 0
+    pixel_noise: Fraction = 0.15
+    weight_noise: Fraction = 0.10
+    flips: Fraction = 0.0
+    restarts: int = 12
+    steps: int = 500
+
+
+class Reset(Section):
+    """The reset of all devices before they are adjusted; left out unless asked for."""
+
+    enabled: bool = False
+    volts: PositiveVolts = 2.0
+    """Of the source; applied negative."""
+    seconds: PositiveSeconds = 2e-3
+
+
+class Inference(Section):
+    """How patterns are applied. The pixel voltage is that of the neurons' rails."""
+
+    seconds: PositiveSeconds = 50e-6
+
+
+class Training(Section):
+    """All options of the controller."""
+
+    software: Software = Software()
+    reading: Reading = Reading()
+    reset: Reset = Reset()
+    programming: Programming = Programming()
+    inference: Inference = Inference()
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the chip is to become: worked out once, kept with the run."""
+
+    images: ImageSet
+    network: Network
+    placement: Placement
+    window: Window
+    read_volts: float
+    targets: Floats
+    """[S], shape (sites,); NaN for a site without a synapse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What the chip has become."""
+
+    outcomes: tuple[Outcome, ...]
+    """In the order in which the sites were programmed."""
+    conductances: Floats
+    """[S], shape (sites,), read after the last pulse; NaN for a site without a synapse."""
+    answers: Floats
+    """[V], shape (patterns,): output of the last neuron."""
+    predicted: Floats
+    """[V], shape (patterns,): what an ideal circuit would answer with these conductances."""
+    right: int
+    """Patterns that the chip classified right."""
+
+
+def assign(images: ImageSet, spec: Spec, how: Training) -> Assignment:
+    """Train target weights for this set and map them to the sites of this board."""
+    if not spec.neurons or spec.window is None:
+        raise Refused(
+            f"{spec.name} has no neurons to train",
+            allowed="a board with neurons and a conductance window",
+            todo="choose a bench with the network layout",
+        )
+    layers = _layers(spec)
+    window, read_volts = Window(*spec.window), layers[0][0].high_volts
+    activations = tuple(
+        Activation(one.feedback_ohms * window.scale, one.low_volts / read_volts, one.high_volts / read_volts)
+        for one, *_ in layers
+    )
+    sizes = (len(layers[0][0].inputs), *(len(layer) for layer in layers))
+    options = how.software
+    recipe = Recipe(
+        activations=activations,
+        sizes=sizes,
+        noise=Noise(options.pixel_noise, options.weight_noise, options.flips),
+        restarts=options.restarts,
+        steps=options.steps,
+    )
+    network = train_targets(images, recipe, seed=options.seed).network
+    placement = place(sizes, [(site.row, site.column) for site in spec.sites])
+    targets = placement.by_site([window.conductances(w) for w in network.weights], len(spec.sites))
+    return Assignment(images, network, placement, window, read_volts, targets)
+
+
+def train(assignment: Assignment, spec: Spec, how: Training, skip_reset: bool = False) -> Plan[Trained]:
+    """Examine, reset or not, adjust site by site, read all again, and let the chip classify.
+
+    `skip_reset` is for a run that goes on where it was stopped: what is done already is not undone.
+    """
+    sites = [int(site) for site in assignment.placement.order()]
+    present = yield from examine(spec, sites, how.reading)
+    if how.reset.enabled and not skip_reset:
+        present = yield from reset(spec, sites, how)
+    outcomes: list[Outcome] = []
+    for site in sites:
+        target = float(assignment.targets[site])
+        outcomes.append(
+            (yield from write_verify(spec, site, target, present[site], how.programming, how.reading))
+        )
+    final = yield from examine(spec, sites, how.reading)
+    conductances = np.full(len(spec.sites), np.nan)
+    conductances[sites] = [final[site] for site in sites]
+    answers = yield from classify(spec, assignment, how.inference)
+    return Trained(
+        tuple(outcomes),
+        conductances,
+        answers,
+        predicted(assignment, spec, conductances),
+        int(right(answers, assignment.images.labels).sum()),
+    )
+
+
+def examine(spec: Spec, sites: Sequence[int], how: Reading) -> Plan[dict[int, float]]:
+    """The conductance [S] of each of these sites, read in one list."""
+    pulses = [read(spec, site, how) for site in sites]
+    traces = yield pulses
+    return {
+        site: conductance(spec, pulse, trace, site)
+        for site, pulse, trace in zip(sites, pulses, traces, strict=True)
+    }
+
+
+def reset(spec: Spec, sites: Sequence[int], how: Training) -> Plan[dict[int, float]]:
+    """One reset pulse on each of these sites, then what they read [S]."""
+    wave = square(-how.reset.volts, how.reset.seconds, min(how.reset.seconds / 100, 1e-6))
+    yield [select(spec, site, wave, Purpose.RESET) for site in sites]
+    return (yield from examine(spec, sites, how.reading))
+
+
+def classify(spec: Spec, assignment: Assignment, how: Inference) -> Plan[Floats]:
+    """[V], shape (patterns,): what the chip's last neuron answers to each pattern, in one list."""
+    pulses = [infer(spec, pixels * assignment.read_volts, how.seconds) for pixels in assignment.images.pixels]
+    traces = yield pulses
+    return np.array([_answer(spec, pulse, trace) for pulse, trace in zip(pulses, traces, strict=True)])
+
+
+def predicted(assignment: Assignment, spec: Spec, conductances: Floats) -> Floats:
+    """[V], shape (patterns,): the answers of ideal amplifiers with these conductances [S]."""
+    circuit = [
+        Amplifier(one.feedback_ohms, one.reference_siemens, one.low_volts, one.high_volts)
+        for one, *_ in _layers(spec)
+    ]
+    volts = assignment.images.pixels * assignment.read_volts
+    return chip_volts(volts, assignment.placement.by_layer(conductances), circuit)[-1][..., 0]
+
+
+def _answer(spec: Spec, pulse: Pulse, trace: Trace) -> float:
+    return settled_volts(pulse, trace, spec.neurons[-1].output)
+
+
+def _layers(spec: Spec) -> list[list[Neuron]]:
+    """Neurons that share their inputs, first layer first."""
+    layers = dict[tuple[int, ...], list[Neuron]]()
+    for neuron in spec.neurons:
+        layers.setdefault(neuron.inputs, []).append(neuron)
+    return list(layers.values())

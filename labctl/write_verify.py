@@ -1,0 +1,213 @@
+"""Program one site to a conductance: pulse, read, adapt, until it is there or a cap is reached.
+
+How far a pulse moves a memristor depends exponentially on its voltage and about linearly on its
+width, and nobody knows the constants beforehand. So the strength of a pulse is kept as one number,
+``ln(width) + volts / e_fold``, on which the response is about exponential: after a pulse that moved
+the device by some amount, the next strength follows from the amount that is still missing. Width
+is spent first, then voltage. Each direction keeps its own strength. Voltages are those across the
+device: the source is set higher by the drop over the series resistor at the last conductance read.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from labctl.addressing import select
+from labctl.config import Fraction, Joules, PositiveSeconds, PositiveVolts, Section
+from labctl.energy import Charge, charges
+from labctl.errors import BoardFault, LimitExceeded
+from labctl.plan import Plan
+from labctl.pulse import Pulse, Purpose
+from labctl.reading import conductance
+from labctl.shapes import square
+from labctl.spec import Spec
+
+
+class Reading(Section):
+    """How a conductance is read."""
+
+    volts: PositiveVolts = 0.1
+    seconds: PositiveSeconds = 50e-6
+
+
+class Programming(Section):
+    """How a site is programmed; the caps are for each site."""
+
+    tolerance: Fraction = 0.02
+    """Of the target conductance."""
+    first_volts: PositiveVolts = 0.15
+    """Across the device, in both directions."""
+    first_width: PositiveSeconds = 10e-6
+    shortest: PositiveSeconds = 2e-6
+    longest: PositiveSeconds = 1e-3
+    e_fold: PositiveVolts = 0.03
+    """More voltage that moves the device e times as far, until its own responses say otherwise."""
+    boldness: Fraction = 0.8
+    """Part of what is missing that the next pulse is to do."""
+    most_pulses: int = 100
+    most_seconds: PositiveSeconds = 1.0
+    most_energy: Joules = 1e-4
+
+
+class Ending(StrEnum):
+    """Why programming of a site ended."""
+
+    DONE = "within tolerance"
+    STUCK = "does not move"
+    PULSES = "too many pulses"
+    SECONDS = "too much time"
+    ENERGY = "too much energy"
+    LIMIT = "a limit is in the way"
+    FAULT = "the board failed on it"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one site."""
+
+    site: int
+    target: float
+    """[S]"""
+    before: float
+    """[S] as first read."""
+    after: float
+    """[S] as last read."""
+    pulses: int
+    joules: float
+    """[J] delivered to programming pulses."""
+    ending: Ending
+    path: tuple[float, ...]
+    """[S] every conductance read on the way."""
+    reason: str = ""
+
+    @property
+    def error(self) -> float:
+        """Relative distance from the target."""
+        return self.after / self.target - 1
+
+
+@dataclass(slots=True)
+class _Direction:
+    """What one polarity has learnt of this device."""
+
+    sign: int
+    strength: float
+    idle: int = 0
+    """Strongest pulses in a row that did not move it."""
+
+
+@dataclass(slots=True)
+class _Effort:
+    """What has been spent on a site, and every conductance on the way [S]."""
+
+    path: list[float]
+    pulses: int = 0
+    seconds: float = 0.0
+    joules: float = 0.0
+
+
+TIME_CONSTANTS = 12.0
+"""Of the board's slowest node in a read: after nine, when the settled end begins, 1e-4 is left."""
+NOTICEABLE = 2e-3
+"""Relative change of conductance that counts as a movement."""
+IDLE_MOST = 3
+"""Strongest pulses in a row without a movement after which a site is stuck."""
+RAMP = 1.5
+"""By how much the strength rises where nothing moved."""
+BOLDEST, MEEKEST = 3.0, -5.0
+"""Most and least by which it changes where something did."""
+
+
+def read(spec: Spec, site: int, how: Reading) -> Pulse:
+    """The pulse that reads this site, long enough for the board's slowest node to settle."""
+    seconds = max(how.seconds, TIME_CONSTANTS * spec.response_seconds)
+    return select(spec, site, square(how.volts, seconds), Purpose.READ)
+
+
+def write_verify(
+    spec: Spec, site: int, target: float, now: float, how: Programming, reading: Reading
+) -> Plan[Outcome]:
+    """Bring one site from conductance `now` to `target` [S]. What the site does ends it, never an error."""
+    effort = _Effort([now])
+    start = math.log(how.first_width) + how.first_volts / how.e_fold
+    directions = {+1: _Direction(+1, start), -1: _Direction(-1, start)}
+    probe = read(spec, site, reading)
+    ending, reason = Ending.DONE, ""
+    while not abs(now - target) <= how.tolerance * target:
+        direction = directions[+1 if now < target else -1]
+        if (cap := _cap(effort, direction, how)) is not None:
+            ending = cap
+            break
+        pulse, strongest = _pulse(spec, site, direction, now, how)
+        try:
+            traces = yield [pulse, probe]
+            after = conductance(spec, probe, traces[1], site)
+        except LimitExceeded as error:
+            ending, reason = Ending.LIMIT, error.wrong
+            break
+        except BoardFault as error:
+            ending, reason = Ending.FAULT, error.wrong
+            break
+        _book(effort, after, charges(spec, [pulse], traces[:1])[0])
+        _learn(direction, (after - now) * direction.sign, max(abs(target - after), _slack(how, target)), now, strongest, how)
+        now = after
+    return Outcome(
+        site, target, effort.path[0], now, effort.pulses, effort.joules, ending, tuple(effort.path), reason
+    )
+
+
+def _slack(how: Programming, target: float) -> float:
+    """[S] A distance that is not worth aiming below."""
+    return 0.5 * how.tolerance * target
+
+
+def _cap(effort: _Effort, direction: _Direction, how: Programming) -> Ending | None:
+    """The cap that has been reached, if any."""
+    caps = {
+        Ending.STUCK: direction.idle >= IDLE_MOST,
+        Ending.PULSES: effort.pulses >= how.most_pulses,
+        Ending.SECONDS: effort.seconds >= how.most_seconds,
+        Ending.ENERGY: effort.joules >= how.most_energy,
+    }
+    return next((ending for ending, reached in caps.items() if reached), None)
+
+
+def _pulse(spec: Spec, site: int, direction: _Direction, siemens: float, how: Programming) -> tuple[Pulse, bool]:
+    """The pulse of this strength, and whether it is the strongest that site and plan allow."""
+    place, limits = spec.sites[site], spec.sites[site].limits
+    series = spec.series_ohms[place.row] + spec.series_ohms[spec.rows + place.column]
+    divider = 1 + siemens * series
+    bound = limits.high_volts if direction.sign > 0 else -limits.low_volts
+    most = min(bound, limits.amps * (series + limits.least_ohms)) * (1 - 1e-9)
+    shortest, longest = max(how.shortest, spec.shortest_pulse), min(how.longest, limits.seconds)
+    volts = how.first_volts
+    width = min(max(math.exp(direction.strength - volts / how.e_fold), shortest), longest)
+    volts = max((direction.strength - math.log(width)) * how.e_fold, 0.1 * how.first_volts)
+    if volts * divider > most:
+        volts = most / divider
+        width = min(math.exp(direction.strength - volts / how.e_fold), longest)
+    strongest = volts * divider >= most and width >= longest
+    wave = square(direction.sign * volts * divider, width, min(width / 10, 1e-6))
+    return select(spec, site, wave, Purpose.PROGRAM), strongest
+
+
+def _book(effort: _Effort, after: float, charge: Charge) -> None:
+    effort.path.append(after)
+    effort.pulses += 1
+    effort.seconds += sum(charge.seconds)
+    effort.joules += charge.joules[0]
+
+
+def _learn(
+    direction: _Direction, moved: float, missing: float, before: float, strongest: bool, how: Programming
+) -> None:
+    """Choose the next strength of this polarity from what its last pulse did, in siemens."""
+    if moved > NOTICEABLE * before:
+        change = math.log(how.boldness * missing / moved)
+        direction.strength += min(max(change, MEEKEST), BOLDEST)
+        direction.idle = 0
+    else:
+        direction.strength += 0.0 if strongest else RAMP
+        direction.idle += strongest
