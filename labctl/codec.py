@@ -18,7 +18,7 @@ import numpy as np
 
 from labctl.errors import BadRun, Refused
 from labctl.limits import Limits
-from labctl.pulse import Flag, Floats, Pulse, Purpose, Trace
+from labctl.pulse import Bools, Flag, Floats, Pulse, Purpose, Trace
 from labctl.spec import Neuron, Shapes, Site, Spec
 
 _PULSE = struct.Struct("<BxHIq")
@@ -31,7 +31,7 @@ _FEW_LINES = 8
 _MOST_NUMBERS = 2**27
 """No honest pulse or trace has more numbers in one array (1 GiB); a forged one may claim to."""
 
-PURPOSES: tuple[Purpose, ...] = tuple(Purpose)
+PURPOSES = list(Purpose)
 _NUMBER_OF = {purpose: number for number, purpose in enumerate(PURPOSES)}
 
 
@@ -71,7 +71,7 @@ def decode_pulse(blob: bytes) -> Pulse:
     seconds, volts = _blocks(blob, start, sizes)
     if not (purpose < len(PURPOSES) and corners * lines <= _MOST_NUMBERS):
         raise _damaged("a pulse of no known purpose or size")
-    return Pulse(seconds, _spread(volts, corners, kept), driven, PURPOSES[purpose], repeats)
+    return Pulse(seconds, _spread(volts, corners, kept), driven, PURPOSES[int(purpose)], repeats)
 
 
 def decode_trace(blob: bytes) -> Trace:
@@ -112,7 +112,7 @@ def _head(layout: struct.Struct, blob: bytes) -> tuple[Any, ...]:
         raise _damaged("a pulse or a trace that ends in its header") from None
 
 
-def _marks(blob: bytes, start: int, lines: int) -> tuple[Any, Any, int]:
+def _marks(blob: bytes, start: int, lines: int) -> tuple[Bools, Bools, int]:
     """Two rows of one byte a line, and where the numbers begin."""
     end = start + 2 * lines + -(2 * lines) % 8
     if len(blob) < end:
@@ -129,7 +129,7 @@ def _blocks(blob: bytes, start: int, sizes: list[int]) -> list[Floats]:
     return np.split(numbers, np.cumsum(sizes[:-1]))
 
 
-def _spread(values: Floats, count: int, present: Any) -> Floats:
+def _spread(values: Floats, count: int, present: Bools) -> Floats:
     """Back to one column a line, 0 where nothing was written."""
     values = values.reshape(count, int(present.sum()))
     if present.all():

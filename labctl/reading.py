@@ -1,54 +1,114 @@
-"""What a trace says of a device: numbers from the flat top of a read pulse."""
+"""What a trace says of devices: conductances from the settled end of a read pulse's flat top.
+
+The series resistors carry the device's own current, so their drop is taken off the terminal volts
+before Ohm's law is fitted. While a sense capacitor charges, the source gives more current than the
+device takes: only the last quarter of each flat top counts. An open device is an answer (0 S); a
+trace that says nothing of the device is a fault, and never a NaN.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from labctl.errors import BoardFault
-from labctl.pulse import Bools, Floats, Pulse, Trace
+from labctl.pulse import Bools, Flag, Floats, Pulse, Trace
 from labctl.spec import Spec
 
 FLAT = 0.99
 """Part of the peak above which a sample belongs to the flat top."""
 SETTLED = 0.75
 """Part of the flat top that is given to settling."""
+UNUSABLE = Flag.COMPLIANCE | Flag.OVER_RANGE | Flag.SATURATED | Flag.INTERLOCK
+"""What makes a current a property of the instrument instead of the device."""
 
 
 def conductance(spec: Spec, pulse: Pulse, trace: Trace, site: int) -> float:
     """[S] of the one site that the pulse reads, by least squares over the settled end of its top.
 
     Device volts are those between the lines less the drop over the series resistors. A current below
-    the board's noise floor is an open device: 0 S.
+    the board's noise floor is an open device: 0 S. Raises `BoardFault` where there is nothing to fit.
     """
     place = spec.sites[site]
     row, column = place.row, spec.rows + place.column
-    top = settled(trace, row)
+    _refuse_useless(spec, trace)
+    top = settled(trace, row, pulse.repeats)
     series = spec.series(pulse.driven)
-    weights, amps = trace.seconds[top], trace.amps[top, row]
+    amps = trace.amps[top, row] if _sensed(spec, row) else -trace.amps[top, column]
     volts = trace.volts[top, row] - trace.volts[top, column] - amps * (series[row] + series[column])
-    power = float(weights @ volts**2)
-    if not power > 0:
-        raise BoardFault(
-            f"{spec.name}: no voltage across site {spec.label(site)} while it was read",
-            todo="check the wiring and the amplitude of the read pulse",
-        )
-    mean = float(weights @ amps) / float(weights.sum())
-    if abs(mean) < spec.noise_floor_amps:
-        return 0.0
-    return float(weights @ (volts * amps)) / power
+    return _fit(spec, trace.seconds[top], volts, amps, spec.label(site))
+
+
+def row_conductances(spec: Spec, pulse: Pulse, trace: Trace) -> Floats:
+    """[S], shape (columns,): of every crossing of the one row that a `read_row` pulse drives.
+
+    Each from the current out of its own column; 0 where the row has no site, and for an open device.
+    Wires are not corrected for: their drop counts as the device's.
+    """
+    _refuse_useless(spec, trace)
+    row = int(np.argmax(np.abs(pulse.volts[:, : spec.rows]).max(axis=0)))
+    top = settled(trace, row, pulse.repeats)
+    series, out = spec.series(pulse.driven), -trace.amps[top, spec.rows :]
+    into = trace.amps[top, row] if _sensed(spec, row) else out.sum(axis=1)
+    above = trace.volts[top, row] - into * series[row]
+    below = trace.volts[top, spec.rows :] + out * series[spec.rows :]
+    found = np.zeros(spec.columns)
+    for site, place in enumerate(spec.sites):
+        if place.row == row:
+            column = place.column
+            across = above - below[:, column]
+            found[column] = _fit(spec, trace.seconds[top], across, out[:, column], spec.label(site))
+    return found
 
 
 def settled_volts(pulse: Pulse, trace: Trace, line: int) -> float:
     """[V] of a line, mean over the settled end of the pulse's flat top."""
     driver = int(np.argmax(np.abs(pulse.volts).max(axis=0)))
-    top = settled(trace, driver)
+    top = settled(trace, driver, pulse.repeats)
     weights = trace.seconds[top]
     return float(weights @ trace.volts[top, line]) / float(weights.sum())
 
 
-def settled(trace: Trace, line: int) -> Bools:
-    """shape (samples,): where the line is at its peak, in the last quarter of that time."""
+def settled(trace: Trace, line: int, repeats: int = 1) -> Bools:
+    """shape (samples,): where the line is at its peak, in the last quarter of that time in each repeat."""
     volts = np.abs(trace.volts[:, line])
-    top = volts >= FLAT * volts.max()
-    spent = np.cumsum(trace.seconds * top)
-    return top & (spent > SETTLED * spent[-1])
+    top = volts >= FLAT * volts.max(initial=0.0)
+    middles = np.cumsum(trace.seconds) - trace.seconds / 2
+    turn = np.minimum(middles * (repeats / max(trace.seconds.sum(), 1e-300)), repeats - 1).astype(np.intp)
+    flat = trace.seconds * top
+    totals = np.bincount(turn, weights=flat, minlength=repeats)
+    spent = np.cumsum(flat) - (np.cumsum(totals) - totals)[turn]
+    return top & (spent > SETTLED * totals[turn])
+
+
+def _fit(spec: Spec, weights: Floats, volts: Floats, amps: Floats, name: str) -> float:
+    """Least squares of amps = G volts, all shape (samples,)."""
+    power = float(weights @ volts**2)
+    if not power > 0:
+        raise BoardFault(
+            f"{spec.name}: no voltage across site {name} while it was read",
+            todo="check the wiring and the amplitude of the read pulse",
+        )
+    if abs(float(weights @ amps)) < spec.noise_floor_amps * float(weights.sum()):
+        return 0.0
+    siemens = float(weights @ (volts * amps)) / power
+    if not siemens > 0:
+        raise BoardFault(
+            f"{spec.name}: the current at site {name} runs against its voltage ({siemens:.4g} S)",
+            todo="look for a short, or for series resistances that are not those of the spec",
+        )
+    return siemens
+
+
+def _sensed(spec: Spec, line: int) -> bool:
+    return spec.sensed is None or line in spec.sensed
+
+
+def _refuse_useless(spec: Spec, trace: Trace) -> None:
+    wrong = trace.flags & UNUSABLE
+    numbers = (trace.seconds, trace.volts, trace.amps)
+    if wrong or not all(np.isfinite(array).all() for array in numbers):
+        what = wrong.name if wrong else "values that are no finite numbers"
+        raise BoardFault(
+            f"{spec.name}: a read that says nothing of the device: {what}",
+            todo="choose another range or a smaller read pulse, and check the wiring",
+        )

@@ -156,5 +156,5 @@ def give_back(folder: Path) -> bool:
 
 
 def names_of_runs(base: Path) -> list[str]:
-    """Every run in the folder of runs, oldest name first; none where there is no such folder."""
+    """Every run in the folder of runs, sorted by name; none where there is no such folder."""
     return sorted(path.parent.name for path in base.glob(f"*/{JOURNAL}"))

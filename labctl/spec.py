@@ -106,6 +106,10 @@ class Spec:
     """[s] spent for one call on the way to the instrument and back."""
     samples: int = 1
     """Fewest samples that a trace of one pulse has."""
+    accuracy: float = 0.01
+    """[1] Most by which a mean voltage, or the current of a steady device, may be off."""
+    spread: float = 0.05
+    """[1] Most by which the conductances, or the energies, of two equal programmings may differ."""
 
     def __post_init__(self) -> None:
         """Refuse a board that contradicts itself."""

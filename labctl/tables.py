@@ -69,19 +69,23 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
     path = folder / JOURNAL
     address = f"file:{quote(str(path.resolve()))}?mode=ro"
     with reading(folder):
-        connection = sqlite3.connect(address, uri=True, isolation_level=None)
         try:
-            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            return _connect(address)
         except sqlite3.OperationalError:
-            connection.close()
             if path.with_name(JOURNAL + "-wal").exists():
                 raise
-            connection = sqlite3.connect(address + "&immutable=1", uri=True, isolation_level=None)
-        except sqlite3.Error:
-            connection.close()
-            raise
+            return _connect(address + "&immutable=1")
+
+
+def _connect(address: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(address, uri=True, isolation_level=None)
+    try:
         _harden(connection)
-        return connection
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def inspect(folder: Path, connection: sqlite3.Connection) -> None:
@@ -124,11 +128,9 @@ def reading(folder: Path) -> Generator[None]:
 
 def connect_to_write(folder: Path) -> sqlite3.Connection:
     """Open the journal with a write-ahead log; the file must be new, or inspected already."""
-    connection = sqlite3.connect(folder / JOURNAL, isolation_level=None)
+    connection = _connect(f"file:{quote(str((folder / JOURNAL).resolve()))}")
     try:
-        _harden(connection)
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")  # pages: 16 MB, then the log is folded in
     except BaseException:
         connection.close()

@@ -12,7 +12,7 @@ an error in at a `yield`; a site that fails is marked, with the reason, and trai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from labctl.reading import conductance, settled_volts
 from labctl.shapes import square
 from labctl.spec import Neuron, Spec
 from labctl.target_weights import Noise, Recipe, train_targets
-from labctl.write_verify import Outcome, Programming, Reading, read, write_verify
+from labctl.write_verify import NOTHING, Outcome, Programming, Reading, Spent, read, write_verify
 
 
 class Software(Section):
@@ -125,21 +125,36 @@ def assign(images: ImageSet, spec: Spec, how: Training) -> Assignment:
     return Assignment(images, network, placement, window, read_volts, targets)
 
 
-def train(assignment: Assignment, spec: Spec, how: Training, skip_reset: bool = False) -> Plan[Trained]:
+def train(
+    assignment: Assignment,
+    spec: Spec,
+    how: Training,
+    *,
+    skip_reset: bool = False,
+    spent: Mapping[int, Spent] | None = None,
+) -> Plan[Trained]:
     """Examine, reset or not, adjust site by site, read all again, and let the chip classify.
 
-    `skip_reset` is for a run that goes on where it was stopped: what is done already is not undone.
+    A run that was interrupted goes on with what its sites have `spent` (by site) and `skip_reset`:
+    sites are read again first, what is done is not undone, and caps hold for the sum.
     """
+    before = spent or {}
     sites = [int(site) for site in assignment.placement.order()]
     present = yield from examine(spec, sites, how.reading)
     if how.reset.enabled and not skip_reset:
         present = yield from reset(spec, sites, how)
     outcomes: list[Outcome] = []
     for site in sites:
-        target = float(assignment.targets[site])
-        outcomes.append(
-            (yield from write_verify(spec, site, target, present[site], how.programming, how.reading))
+        plan = write_verify(
+            spec,
+            site,
+            float(assignment.targets[site]),
+            present[site],
+            how.programming,
+            how.reading,
+            before.get(site, NOTHING),
         )
+        outcomes.append((yield from plan))
     final = yield from examine(spec, sites, how.reading)
     conductances = np.full(len(spec.sites), np.nan)
     conductances[sites] = [final[site] for site in sites]

@@ -98,14 +98,26 @@ class _Direction:
     """Strongest pulses in a row that did not move it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What programming a site has cost before, in a run that was interrupted: caps hold for the sum."""
+
+    pulses: int = 0
+    seconds: float = 0.0
+    joules: float = 0.0
+
+
+NOTHING = Spent()
+
+
 @dataclass(slots=True)
 class _Effort:
     """What has been spent on a site, and every conductance on the way [S]."""
 
     path: list[float]
-    pulses: int = 0
-    seconds: float = 0.0
-    joules: float = 0.0
+    pulses: int
+    seconds: float
+    joules: float
 
 
 TIME_CONSTANTS = 12.0
@@ -127,10 +139,16 @@ def read(spec: Spec, site: int, how: Reading) -> Pulse:
 
 
 def write_verify(
-    spec: Spec, site: int, target: float, now: float, how: Programming, reading: Reading
+    spec: Spec,
+    site: int,
+    target: float,
+    now: float,
+    how: Programming,
+    reading: Reading,
+    spent: Spent = NOTHING,
 ) -> Plan[Outcome]:
     """Bring one site from conductance `now` to `target` [S]. What the site does ends it, never an error."""
-    effort = _Effort([now])
+    effort = _Effort([now], spent.pulses, spent.seconds, spent.joules)
     start = math.log(how.first_width) + how.first_volts / how.e_fold
     directions = {+1: _Direction(+1, start), -1: _Direction(-1, start)}
     probe = read(spec, site, reading)

@@ -205,7 +205,8 @@ class _Process:
 
     def _receive(self, deadline: float) -> tuple[Head, bytearray]:
         head, body = engine_child.lengths(self._read(engine_child.PREFIX_BYTES, deadline))
-        return json.loads(self._read(head, deadline)), self._read(body, deadline)
+        data = self._read(head + body, deadline)
+        return json.loads(data[:head]), data[head:]
 
     def _read(self, size: int, deadline: float) -> bytearray:
         data = bytearray(size)

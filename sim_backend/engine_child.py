@@ -115,8 +115,8 @@ class Simulator:
             self._ngspice: Any = shared.NgSpiceShared.new_instance()
         self._ffi: Any = shared.ffi
         self._shared: Any = self._ngspice._ngspice_shared  # noqa: SLF001  `plot()` takes a unit for each sample
-        self._refusal: Any = shared.NgSpiceCommandError
         self._loaded: list[int] = []
+        self._current: int | None = None
         self.version: int | None = self._ngspice.ngspice_version
 
     def answer(self, head: Head, circuit: bytes) -> bytes:
@@ -134,22 +134,27 @@ class Simulator:
         return frame({"samples": samples}, body)
 
     def _load(self, number: int, circuit: str) -> None:
-        refused = False
         try:
             self._ngspice.load_circuit(circuit)
         except NameError:  # what PySpice's two errors are
             refused = True
+        else:
+            refused = False
         if refused or self._complaints():
             raise CircuitError(self._said())
         self._loaded.insert(0, number)
+        self._current = number
 
     def _drop(self, number: int) -> None:
         self._select(number)
         self._command("remcirc", CircuitError)
         self._loaded.remove(number)
+        self._current = None
 
     def _select(self, number: int) -> None:
-        self._command(f"setcirc {self._loaded.index(number) + 1}", CircuitError)
+        if number != self._current:
+            self._command(f"setcirc {self._loaded.index(number) + 1}", CircuitError)
+            self._current = number
 
     def _transient(self, head: Head) -> tuple[int, bytes]:
         self._select(head["circuit"])
@@ -170,13 +175,13 @@ class Simulator:
         return bytes(self._ffi.buffer(info.v_realdata, info.v_length * 8))
 
     def _command(self, text: str, error: type[Exception]) -> None:
-        refused = False
         try:
             self._ngspice.exec_command(text)
         except NameError:
-            refused = True
-        complaints = self._complaints()
-        if complaints or (refused and not self._ngspice.stderr):
+            refused = not self._ngspice.stderr
+        else:
+            refused = False
+        if refused or self._complaints():
             raise error(f"{text[:200]}\n{self._said()}")
 
     def _complaints(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 `nursery` forks one child after another, so that a trial costs milliseconds instead of the start of
 a Python; it runs in a process of its own, which has no threads. Each child drives random lists
-over a board that does nothing, in one and the same run folder, and says through a pipe which
+over a board that does nothing, resuming what the one before it left, and says through a pipe which
 pulses were acknowledged. Then it is killed, and what it had said is compared with the journal.
 """
 
@@ -28,6 +28,8 @@ from labctl.pulse import Pulse, Purpose, Trace
 from labctl.store import Store
 from tests.boards import SPEC, NullBoard
 
+LIVES = 20
+"""Children that go on with a run, one killed after the other, before the next run is begun."""
 KEEP_BYTES = 200_000
 """Used up on the way, so that kept and dropped waveforms are both there."""
 
@@ -58,12 +60,12 @@ def random_lists(seed: int) -> Plan[None]:
         yield pulses
 
 
-def _child(base: Path, seed: int, pipe: int, most_bytes: int | None) -> None:
+def _child(base: Path, name: str, seed: int, pipe: int, most_bytes: int | None) -> None:
     """Drive until killed; each acknowledged pulse is said by its number."""
     if most_bytes is not None:  # the write that reaches this byte of a file is cut there, and kills
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with Store.resume(base, "run") as store, NullBoard() as board:
+    with Store.resume(base, name) as store, NullBoard() as board:
         if most_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
@@ -73,20 +75,22 @@ def _child(base: Path, seed: int, pipe: int, most_bytes: int | None) -> None:
         session.run(random_lists(seed), board, ledger=Ledger(), store=store, observer=say)
 
 
-def _trial(base: Path, seed: int, source: random.Random) -> dict[str, int]:
+def _trial(base: Path, name: str, seed: int, source: random.Random) -> dict[str, int]:
     """One child, killed; what it acknowledged and what the journal has."""
-    most_bytes = source.randrange(200_000) if seed % 2 else None
+    most_bytes = source.randrange(500_000) if seed % 2 else None
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(reading)
-            _child(base, seed, writing, most_bytes)
+            _child(base, name, seed, writing, most_bytes)
         finally:
             os._exit(3)
     os.close(writing)
     if most_bytes is None:
-        time.sleep(source.uniform(0, 0.06))
+        if seed % 4:  # else also while the run is being opened
+            select.select([reading], [], [])
+        time.sleep(source.uniform(0, 0.04))
         os.kill(child, signal.SIGKILL)
     said = b""
     while select.select([reading], [], [])[0] and (chunk := os.read(reading, 65536)):
@@ -100,11 +104,14 @@ def _trial(base: Path, seed: int, source: random.Random) -> dict[str, int]:
 def nursery(base: Path, trials: int, seed: int) -> None:
     """Print one line of JSON a trial: what was acknowledged, what is lost, what is unknown."""
     source = random.Random(seed)
-    Store.create(base, "run", SPEC, {}, keep_bytes=KEEP_BYTES).close()
     known: set[int] = set()
     for trial in range(trials):
-        result = _trial(base, seed + trial, source)
-        with Journal.open(base, "run") as journal:
+        name = f"run-{trial // LIVES}"
+        if trial % LIVES == 0:
+            Store.create(base, name, SPEC, {}, keep_bytes=KEEP_BYTES).close()
+            known = set()
+        result = _trial(base, name, seed + trial, source)
+        with Journal.open(base, name) as journal:
             new = [entry for entry in journal.unknown() if entry.id not in known]
             counts = journal.counts()
         known |= {entry.id for entry in new}

@@ -14,6 +14,7 @@ import pytest
 
 from labctl.energy import Ledger, charges
 from labctl.journal import Journal, Outcome, recompute
+from labctl.runfolder import names_of_runs
 from labctl.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,7 +45,7 @@ def test_fault_40_no_acknowledged_pulse_is_lost(trials: Trials) -> None:
     assert len(rows) == KILLS
     assert {row["ended by"] & 0x7F for row in rows} == {signal.SIGKILL, signal.SIGXFSZ}
     assert [row["lost"] for row in rows] == [0] * KILLS
-    assert sum(row["acknowledged"] > 0 for row in rows) > KILLS / 4  # and there was something to lose
+    assert sum(row["acknowledged"] > 0 for row in rows) > KILLS / 3  # and there was something to lose
     assert all(row["acknowledged"] <= row["intended"] for row in rows)
 
 
@@ -56,7 +57,8 @@ def test_at_most_one_list_of_each_killed_process_is_unknown(trials: Trials) -> N
 
 def test_a_run_that_was_killed_so_often_is_whole_and_goes_on(trials: Trials) -> None:
     base, _ = trials
-    with Store.resume(base, "run") as store:
+    name = names_of_runs(base)[0]
+    with Store.resume(base, name) as store:
         entries = list(store.journal.entries())
         assert [entry.id for entry in entries] == list(range(1, len(entries) + 1))
         kept = [entry for entry in entries if entry.trace is not None]
@@ -70,7 +72,7 @@ def test_a_run_that_was_killed_so_often_is_whole_and_goes_on(trials: Trials) -> 
 
 def test_the_bill_of_a_killed_run_is_what_its_results_add_up_to(trials: Trials) -> None:
     base, _ = trials
-    with Journal.open(base, "run") as journal:
+    with Journal.open(base, names_of_runs(base)[0]) as journal:
         ledger = Ledger()
         ledger.charge([entry.charge for entry in journal.entries() if entry.charge is not None])
         again = recompute(journal)

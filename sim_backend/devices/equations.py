@@ -24,7 +24,7 @@ docs/decisions/hold.md.
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, tanh
 
 import numpy as np
 
@@ -34,8 +34,8 @@ from sim_backend.jit import kernel
 
 @kernel
 def logistic(z: float) -> float:
-    """1 / (1 + exp(-z)), for any z without overflow."""
-    return 1.0 / (1.0 + exp(min(max(-z, -300.0), 300.0)))
+    """1 / (1 + exp(-z)), in the form that no z overflows and that both readers compute fastest."""
+    return 0.5 + 0.5 * tanh(0.5 * z)
 
 
 @kernel

@@ -1,8 +1,10 @@
 """From the equations' own text to a SPICE expression: one statement, two readers.
 
 `expression(function, …)` reads the source of a function of `sim_backend.devices.equations`, puts
-numbers in the place of parameters and SPICE texts such as `V(d)` in the place of variables, works
-out what is constant, and returns one expression for a behavioural source. Only the small language
+numbers in the place of parameters and SPICE texts such as `v(d)` in the place of variables, works
+out what is constant, and returns one expression for a behavioural source. ngspice evaluates what it
+is given as it stands, and a derivative of it for each variable, at every step; so numbers that add
+or multiply are gathered (`Affine`), and nothing is divided by a number. Only the small language
 named there is understood; anything else is an error here and not a surprise in the simulator.
 """
 
@@ -13,11 +15,31 @@ import inspect
 import math
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
 
-Value: TypeAlias = float | str
-"""A number that is known, or the SPICE text of one that is not."""
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """offset + factor * text: a SPICE text and the numbers around it."""
+
+    text: str
+    factor: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def scaled(self) -> str:
+        """The text of factor * text."""
+        return self.text if self.factor == 1.0 else f"({number(self.factor)}*{self.text})"
+
+    def __str__(self) -> str:
+        """The SPICE text of the whole."""
+        return self.scaled if self.offset == 0.0 else _added(number(self.offset), self)
+
+
+Value: TypeAlias = float | Affine
+"""A number that is known, or what is not."""
 
 _NUMERIC: dict[str, Callable[..., float]] = {
     "exp": math.exp,
@@ -27,18 +49,13 @@ _NUMERIC: dict[str, Callable[..., float]] = {
     "max": max,
     "abs": abs,
 }
-_SYMBOLS: dict[type[ast.operator], str] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.Pow: "**",
-}
 
 
-def expression(function: Callable[..., float], arguments: Mapping[str, Value]) -> str:
+def expression(function: Callable[..., float], arguments: Mapping[str, float | str]) -> str:
     """The SPICE text of what `function` returns; `arguments` by name, more than it takes are passed over."""
-    return _text(_call(function, {name: arguments[name] for name in _names(function)}))
+    given = {name: arguments[name] for name in _names(function)}
+    known = {name: Affine(value) if isinstance(value, str) else value for name, value in given.items()}
+    return _text(_call(function, known))
 
 
 def number(value: float) -> str:
@@ -81,10 +98,9 @@ def _fold(node: ast.expr, known: Mapping[str, Value], home: Mapping[str, Any]) -
         case ast.Name(id=name):
             return known[name]
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            value = _fold(operand, known, home)
-            return -value if isinstance(value, float) else f"(-{value})"
+            return _product(-1.0, _fold(operand, known, home))
         case ast.BinOp(left=left, op=op, right=right):
-            return _binary(_SYMBOLS[type(op)], _fold(left, known, home), _fold(right, known, home))
+            return _binary(op, _fold(left, known, home), _fold(right, known, home))
         case ast.IfExp(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right])):
             same = _fold(left, known, home) == _fold(right, known, home)
             return _fold(node.body if same else node.orelse, known, home)
@@ -94,30 +110,54 @@ def _fold(node: ast.expr, known: Mapping[str, Value], home: Mapping[str, Any]) -
             raise TypeError(f"{ast.unparse(node)!r} is not of the language of the device equations")
 
 
-def _binary(symbol: str, left: Value, right: Value) -> Value:
-    if isinstance(left, float) and isinstance(right, float):
-        return _arithmetic(symbol, left, right)
-    if symbol == "*" and 0.0 in (left, right):
-        return 0.0
-    if (symbol in "+-" and right == 0.0) or (symbol in "*/" and right == 1.0):
-        return left
-    if (symbol == "+" and left == 0.0) or (symbol == "*" and left == 1.0):
-        return right
-    return f"({_text(left)}{symbol}{_text(right)})"
-
-
-def _arithmetic(symbol: str, left: float, right: float) -> float:
-    match symbol:
-        case "+":
-            return left + right
-        case "-":
-            return left - right
-        case "*":
-            return left * right
-        case "/":
-            return left / right
+def _binary(op: ast.operator, left: Value, right: Value) -> Value:
+    match op:
+        case ast.Add():
+            return _sum(left, right)
+        case ast.Sub():
+            return _sum(left, _product(-1.0, right))
+        case ast.Mult():
+            return _product(left, right)
+        case ast.Div():
+            return _product(left, 1.0 / right if isinstance(right, float) else Affine(f"(1/{right})"))
+        case ast.Pow():
+            numbers = isinstance(left, float) and isinstance(right, float)
+            return left**right if numbers else Affine(f"({_text(left)}**{_text(right)})")
         case _:
-            return left**right
+            raise TypeError(f"{type(op).__name__} is not of the language of the device equations")
+
+
+def _sum(left: Value, right: Value) -> Value:
+    match left, right:
+        case float(), float():
+            return left + right
+        case Affine(), Affine():
+            return Affine(_added(left.scaled, right), offset=left.offset + right.offset)
+        case Affine(), float():
+            return Affine(left.text, left.factor, left.offset + right)
+        case _:
+            return _sum(right, left)
+
+
+def _added(text: str, term: Affine) -> str:
+    """The text of the sum of `text` and the scaled part of `term`."""
+    if term.factor < 0.0:
+        return f"({text}-{Affine(term.text, -term.factor).scaled})"
+    return f"({text}+{term.scaled})"
+
+
+def _product(left: Value, right: Value) -> Value:
+    match left, right:
+        case float(), float():
+            return left * right
+        case Affine(), Affine():
+            if left.offset == right.offset == 0.0:
+                return Affine(f"({left.text}*{right.text})", left.factor * right.factor)
+            return Affine(f"({left}*{right})")
+        case float(), Affine():
+            return Affine(right.text, left * right.factor, left * right.offset) if left else 0.0
+        case _:
+            return _product(right, left)
 
 
 def _apply(name: str, values: list[Value], home: Mapping[str, Any]) -> Value:
@@ -127,10 +167,8 @@ def _apply(name: str, values: list[Value], home: Mapping[str, Any]) -> Value:
     numbers = [value for value in values if isinstance(value, float)]
     if len(numbers) == len(values):
         return _NUMERIC[name](*numbers)
-    return f"{name}({','.join(_text(value) for value in values)})"
+    return Affine(f"{name}({','.join(_text(value) for value in values)})")
 
 
 def _text(value: Value) -> str:
-    if isinstance(value, float):
-        return number(value) if value >= 0 else f"({number(value)})"
-    return value
+    return number(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,118 @@
+"""Bench files: which board, with what settings, and what stands around it.
+
+A bench file names a board by import path, so there is no registry, and a stranger's driver is used
+as ours are::
+
+    class = "sim_backend.compact:CompactBoard"
+    kind = "sim"
+
+    [board]                      # read by the Settings of that class
+    layout = "network"
+    memory = "{run}/chip.state"  # {run} is the folder of the run that uses the board
+
+`kind` keeps four words apart: a *board* is there; a *sim* is physics that is not; an *emulator* is an
+instrument's protocol with a simulated device behind it; a *replay* is a recording.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from labctl.board import Board
+from labctl.config import Joules, Section, Watts, build, read_toml
+from labctl.energy import Tariff
+from labctl.errors import BadConfig, Unavailable
+from labctl.quantity import printable
+
+RUN = "{run}"
+"""Stands for the run's folder in the text values of `[board]`."""
+
+
+class TariffTable(Section):
+    """What the electronics around the array are said to take."""
+
+    name: str = "none"
+    power: Watts = 0.0
+    energy_per_pulse: Joules = 0.0
+
+
+class BenchFile(Section):
+    """A bench file, as it was written."""
+
+    board_class: str = Field(alias="class")
+    kind: Literal["board", "sim", "emulator", "replay"]
+    stand_in: str | None = None
+    """Bench file of a simulated board that dry runs use in this one's place."""
+    board: dict[str, Any] = Field(default_factory=dict)
+    tariff: TariffTable = TariffTable()
+
+
+class Bench:
+    """A bench file that has been read and whose board can be made."""
+
+    def __init__(self, file: BenchFile, source: str, folder: Path) -> None:
+        self.file = file
+        self.source = source
+        self._folder = folder
+        self._class = _board_class(file.board_class, source)
+
+    @classmethod
+    def read(cls, path: Path) -> Bench:
+        """The bench in this file. Raises `BadConfig` or `Unavailable`; nothing is opened."""
+        bench = cls(read_toml(path, BenchFile), str(path), path.parent)
+        bench.board(Path())  # settings that are wrong are told now, not when the run has begun
+        return bench
+
+    @property
+    def name(self) -> str:
+        """What to call it: the file's name without its ending."""
+        return Path(self.source).stem
+
+    @property
+    def tariff(self) -> Tariff:
+        """The periphery's tariff."""
+        table = self.file.tariff
+        return Tariff(table.name, table.power, table.energy_per_pulse)
+
+    def board(self, run: Path) -> Board:
+        """A new board, not open yet, for a run in this folder."""
+        settings: type[Section] = getattr(self._class, "Settings", Section)
+        table = {key: _placed(value, run) for key, value in self.file.board.items()}
+        made: Any = self._class
+        return made(build(table, settings, f"{self.source} [board]"))
+
+    def for_dry_runs(self) -> Bench:
+        """The bench that stands in for this one where nothing real may be driven."""
+        if self.file.stand_in is not None:
+            return Bench.read(self._folder / self.file.stand_in)
+        if self.file.kind == "sim":
+            return self
+        raise BadConfig(
+            f"{self.source} is no simulation and names none",
+            allowed='stand_in = "the bench file of a simulated board"',
+            todo="add it: a dry run drives nothing real",
+        )
+
+
+def _placed(value: object, run: Path) -> object:
+    return value.replace(RUN, str(run)) if isinstance(value, str) else value
+
+
+def _board_class(path: str, source: str) -> type[Board]:
+    module, _, name = path.partition(":")
+    shown = printable(path)
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise Unavailable(
+            f'{source}: class = "{shown}" cannot be had: {printable(str(error))}',
+            allowed='"module:Class" of a board that Python can import, such as "sim_backend.compact:CompactBoard"',
+            todo="correct the name, or install the package that it is in",
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Board)):
+        raise Unavailable(f'{source}: "{shown}" is no Board', allowed="a subclass of labctl.board.Board")
+    return found
