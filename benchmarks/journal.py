@@ -20,7 +20,8 @@ from labctl.energy import Ledger
 from labctl.limits import Limits
 from labctl.plan import Plan
 from labctl.pulse import Pulse, Purpose, Trace
-from labctl.spec import Site, Spec
+from labctl.parts import Site
+from labctl.spec import Spec
 from labctl.store import Store
 
 

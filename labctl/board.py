@@ -91,7 +91,11 @@ class Board(ABC):
             self._make_safe()
             raise
         if len(traces) != len(pulses):
-            raise self._fault(f"{len(traces)} traces for {len(pulses)} pulses", traces)
+            raise self._fault(f"{len(traces)} traces for {len(pulses)} pulses", traces[: len(pulses)])
+        for index, trace in enumerate(traces):
+            samples = len(trace.seconds)
+            if samples == 0 or not trace.volts.shape == trace.amps.shape == (samples, self.spec.lines):
+                raise self._fault(f"the trace of pulse {index + 1} has no shape", traces[:index])
         return traces
 
     def _fault(self, wrong: str, traces: Sequence[Trace]) -> LabError:

@@ -19,7 +19,8 @@ import numpy as np
 from labctl.errors import BadRun, Refused
 from labctl.limits import Limits
 from labctl.pulse import Bools, Flag, Floats, Pulse, Purpose, Trace
-from labctl.spec import Neuron, Shapes, Site, Spec
+from labctl.parts import Neuron, Shapes, Site
+from labctl.spec import Spec
 
 _PULSE = struct.Struct("<BxHIq")
 """Purpose, lines, corners, repeats."""

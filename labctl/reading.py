@@ -62,14 +62,16 @@ def row_conductances(spec: Spec, pulse: Pulse, trace: Trace) -> Floats:
 
 def settled_volts(pulse: Pulse, trace: Trace, line: int) -> float:
     """[V] of a line, mean over the settled end of the pulse's flat top."""
-    driver = int(np.argmax(np.abs(pulse.volts).max(axis=0)))
-    top = settled(trace, driver, pulse.repeats)
-    weights = trace.seconds[top]
-    return float(weights @ trace.volts[top, line]) / float(weights.sum())
+    return _settled_mean(pulse, trace, trace.volts[:, line])
+
+
+def settled_amps(pulse: Pulse, trace: Trace, line: int) -> float:
+    """[A] into a line, mean over the settled end of the pulse's flat top."""
+    return _settled_mean(pulse, trace, trace.amps[:, line])
 
 
 def settled(trace: Trace, line: int, repeats: int = 1) -> Bools:
-    """shape (samples,): where the line is at its peak, in the last quarter of that time in each repeat."""
+    """Where the line is at its peak, in the last quarter of that time in each repeat: shape (samples,)."""
     volts = np.abs(trace.volts[:, line])
     top = volts >= FLAT * volts.max(initial=0.0)
     middles = np.cumsum(trace.seconds) - trace.seconds / 2
@@ -78,6 +80,13 @@ def settled(trace: Trace, line: int, repeats: int = 1) -> Bools:
     totals = np.bincount(turn, weights=flat, minlength=repeats)
     spent = np.cumsum(flat) - (np.cumsum(totals) - totals)[turn]
     return top & (spent > SETTLED * totals[turn])
+
+
+def _settled_mean(pulse: Pulse, trace: Trace, values: Floats) -> float:
+    driver = int(np.argmax(np.abs(pulse.volts).max(axis=0)))
+    top = settled(trace, driver, pulse.repeats)
+    weights = trace.seconds[top]
+    return float(weights @ values[top]) / float(weights.sum())
 
 
 def _fit(spec: Spec, weights: Floats, volts: Floats, amps: Floats, name: str) -> float:

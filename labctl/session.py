@@ -162,25 +162,32 @@ def _refuse_sites(spec: Spec, ledger: Ledger, writing: Sequence[Pulse]) -> None:
 
     A pulse that writes several sites at once is counted in full against each of them.
     """
-    left = {
-        site: its.limits.joules - ledger.programmed_joules(site) - ledger.programmed_joules(None)
-        for site, its in enumerate(spec.sites)
-        if its.limits.joules < math.inf
-    }
-    if not left:
+    if all(site.limits.joules == math.inf for site in spec.sites):
         return
-    bound = _at_most(spec, writing)
+    bound, written = _at_most(spec, writing), _written(spec, writing)
+    shared = ledger.programmed_joules(None)
+    left = {
+        site: spec.sites[site].limits.joules - shared - ledger.programmed_joules(site)
+        for site in set[int]().union(*written)
+    }
     if all(bound <= joules for joules in left.values()):
         return
     coming = dict.fromkeys(left, 0.0)
-    for pulse, joules in zip(writing, _worst(spec, writing), strict=True):
-        target = spec.target(pulse)
-        sites = spec.connected(pulse.driven).tolist() if target is None else [target]
-        for site in coming.keys() & sites:
+    for sites, joules in zip(written, _worst(spec, writing), strict=True):
+        for site in sites:
             coming[site] += joules
             if not coming[site] <= left[site]:
                 limit = spec.sites[site].limits.joules
                 raise _beyond(limit - left[site] + coming[site], limit, "J", f"site {spec.label(site)}")
+
+
+def _written(spec: Spec, pulses: Sequence[Pulse]) -> list[list[int]]:
+    """Which sites each pulse writes: its target, or all that it connects."""
+    targets = [spec.target(pulse) for pulse in pulses]
+    return [
+        list(map(int, spec.connected(pulse.driven))) if target is None else [target]
+        for pulse, target in zip(pulses, targets, strict=True)
+    ]
 
 
 def _at_most(spec: Spec, pulses: Sequence[Pulse]) -> float:

@@ -73,7 +73,7 @@ def staircase(levels: Sequence[float], step: float, edge: float | None = None) -
     rise = step / 100 if edge is None else edge
     _refuse_unless(len(levels) > 0, "a staircase without levels", "one level or more")
     _refuse_unless(0 < rise < step, f"a staircase of {step} s steps with edges of {rise} s", "0 < edge < step")
-    starts = np.arange(len(levels)) * step
+    starts = np.arange(len(levels), dtype=np.float64) * step
     seconds = np.append(np.column_stack([starts + rise, starts + step]).ravel(), len(levels) * step + rise)
     volts = np.append(np.repeat(np.asarray(levels, dtype=np.float64), 2), 0.0)
     return Wave(np.insert(seconds, 0, 0.0), np.insert(volts, 0, 0.0))
@@ -82,7 +82,7 @@ def staircase(levels: Sequence[float], step: float, edge: float | None = None) -
 def samples(volts: Sequence[float], step: float) -> Wave:
     """Any wave: `volts` (n,) [V] at 0, step, 2 step… [s], straight in between."""
     _refuse_unless(len(volts) >= 2 and step > 0, f"{len(volts)} samples of {step} s", "two samples, step > 0")
-    return Wave(np.arange(len(volts)) * float(step), np.array(volts, dtype=np.float64))
+    return Wave(np.arange(len(volts), dtype=np.float64) * step, np.array(volts, dtype=np.float64))
 
 
 def join(first: Wave, second: Wave) -> Wave:

@@ -8,62 +8,19 @@ a screening of the extremes over the list, and only if that is not enough, site 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labctl.errors import LimitExceeded, Outputs, Refused
-from labctl.limits import Limits, allowed_for
-from labctl.pulse import Bools, Floats, Pulse
+from labctl.objections import objections
+from labctl.parts import Neuron, Shapes, Site
+from labctl.pulse import Bools, Floats, Indices, Pulse
 
-
-class Shapes(StrEnum):
-    """What voltage over time the sources can make."""
-
-    ANY = "any"
-    """Any straight lines between corners."""
-    STEPS = "steps"
-    """Levels only: what is not flat lasts at most `edge_seconds`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """One memristor: where it is, what it is, and what it may see."""
-
-    row: int
-    column: int
-    """Counted among the columns, from 0."""
-    dopant: str
-    label: str = ""
-    limits: Limits = field(default_factory=Limits)
-
-    def __post_init__(self) -> None:
-        """Narrow the limits to the absolute maximum of the dopant; nothing raises them again."""
-        object.__setattr__(self, "limits", allowed_for(self.dopant, self.limits))
-
-
-@dataclass(frozen=True, slots=True)
-class Neuron:
-    """An op-amp between a column and a row of the board, which inverts and saturates.
-
-    While no column is driven, output = clip(-feedback_ohms * (I_column - I_reference), low, high),
-    where I_reference is `reference_siemens` times the sum of the voltages of the `inputs` lines.
-    """
-
-    column: int
-    """Line that it holds at virtual ground."""
-    output: int
-    """Line that it drives."""
-    inputs: tuple[int, ...]
-    """Lines whose sum feeds the reference resistor."""
-    feedback_ohms: float
-    reference_siemens: float
-    low_volts: float
-    high_volts: float
+MOST_VOLTS = 1e3
+"""[V] More than any source has: the bound where no site is connected."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +90,7 @@ class Spec:
         except KeyError:
             raise Refused(
                 f"{self.name} has no site at row {row}, column {column}",
-                allowed=f"one of its {len(self.sites)} sites, rows 0..{self.rows - 1}, columns 0..{self.columns - 1}",
+                allowed=f"rows 0..{self.rows - 1} and columns 0..{self.columns - 1}, where there is one",
             ) from None
 
     def label(self, site: int) -> str:
@@ -149,12 +106,14 @@ class Spec:
         """[ohm], shape (lines,): between sources and sites while these lines are driven."""
         return np.zeros(self.lines) if self.computing(driven) else self._series
 
-    def connected(self, driven: Bools) -> NDArray[np.intp]:
+    def connected(self, driven: Bools) -> Indices:
         """Indices of the sites that have both lines driven, or that the neurons read."""
-        if self.computing(driven):
-            return np.arange(len(self.sites))
-        rows, columns = self._rows_and_columns
-        return np.flatnonzero(driven[rows] & driven[columns])
+        key = driven.tobytes()
+        if key not in self._connected:
+            rows, columns = self._rows_and_columns
+            both = np.flatnonzero(driven[rows] & driven[columns])
+            self._connected[key] = np.arange(len(self.sites)) if self.computing(driven) else both
+        return self._connected[key]
 
     def target(self, pulse: Pulse) -> int | None:
         """The one site that sees the highest voltage, which the pulse is therefore for; None: several."""
@@ -163,7 +122,7 @@ class Spec:
             return int(connected[0])
         if len(connected) == 0 or self.computing(pulse.driven):
             return None
-        peaks = np.abs(self._across(pulse, connected)).max(axis=0)
+        peaks = np.abs(self.across(pulse, connected)).max(axis=0)
         highest = np.flatnonzero(peaks == peaks.max())
         return int(connected[highest[0]]) if len(highest) == 1 else None
 
@@ -172,24 +131,24 @@ class Spec:
         connected = self.connected(pulse.driven)
         if len(connected) == 0:
             return 0.0
-        across = np.abs(self._across(pulse, connected))
+        volts = np.abs(self.across(pulse, connected))
         steps = np.diff(pulse.seconds)[:, None]
-        squares = (across[:-1] ** 2 + across[:-1] * across[1:] + across[1:] ** 2) / 3
-        return float(np.sum(steps * squares / self._loop_ohms(pulse.driven, connected))) * pulse.repeats
+        squares = (volts[:-1] ** 2 + volts[:-1] * volts[1:] + volts[1:] ** 2) / 3
+        return float(np.sum(steps * squares / self.loop_ohms(pulse.driven, connected))) * pulse.repeats
 
     # ---- the gate -------------------------------------------------------------------------
 
     def check(self, pulses: Sequence[Pulse]) -> None:
         """Refuse the whole list if any of its pulses must not be driven (`LimitExceeded`)."""
         for index in self._suspects(pulses):
-            wrong, allowed = next(self._objections(pulses[index]), ("", ""))
+            wrong, allowed = next(objections(self, pulses[index]), ("", ""))
             if wrong:
                 raise LimitExceeded(
                     f"pulse {index + 1} of {len(pulses)} on {self.name}: {wrong}",
                     allowed=allowed,
                     outputs=Outputs.OFF,
                     saved="all that was measured before",
-                    todo="change the pulse: nothing of this list was driven, and limits are not raised by software",
+                    todo="change the pulse: nothing of the list was driven, and software raises no limits",
                 )
 
     def _suspects(self, pulses: Sequence[Pulse]) -> Sequence[int]:
@@ -201,18 +160,20 @@ class Spec:
                 return range(len(pulses))
         if self.shapes is not Shapes.ANY or self.shared_sources or not pulses:
             return range(len(pulses))
-        volts = np.concatenate([pulse.volts for pulse in pulses]) if len(pulses) > 1 else pulses[0].volts
-        seconds = np.concatenate([pulse.seconds for pulse in pulses]) if len(pulses) > 1 else pulses[0].seconds
-        ends = np.cumsum([len(pulse.seconds) for pulse in pulses])
-        starts = ends - [len(pulse.seconds) for pulse in pulses]
-        spread = np.maximum.reduceat(volts.max(axis=1), starts) - np.minimum.reduceat(volts.min(axis=1), starts)
-        steps = np.empty(len(seconds))
-        steps[1:] = seconds[1:] - seconds[:-1]
+        many = len(pulses) > 1
+        volts = np.concatenate([pulse.volts for pulse in pulses]) if many else pulses[0].volts
+        seconds = np.concatenate([pulse.seconds for pulse in pulses]) if many else pulses[0].seconds
+        corners = np.array([len(pulse.seconds) for pulse in pulses], dtype=np.intp)
+        ends = np.cumsum(corners)
+        starts = ends - corners
+        highest = np.maximum.reduceat(volts.max(axis=1), starts)
+        lowest = np.minimum.reduceat(volts.min(axis=1), starts)
+        steps = np.diff(seconds, prepend=0.0)
         steps[starts] = np.where(seconds[starts] == 0.0, np.inf, -np.inf)
         length = seconds[ends - 1]
         allowed = np.array([self._allowed(pulse) for pulse in pulses])
         fine = (
-            (spread <= allowed[:, 0])
+            (highest - lowest <= allowed[:, 0])
             & (length <= allowed[:, 1])
             & (length >= self.shortest_pulse)
             & (np.minimum.reduceat(steps, starts) > 0)
@@ -231,86 +192,24 @@ class Spec:
         return self._clearances[key]
 
     def _clearance(self, pulse: Pulse) -> tuple[float, float]:
-        exposed = self._exposed(pulse)
+        exposed = self.exposed(pulse)
         if len(exposed) == 0:
-            return math.inf, self.longest_pulse
+            return MOST_VOLTS, self.longest_pulse
         if self.computing(pulse.driven):
             return -1.0, -1.0
-        limits = [self.sites[index].limits for index in exposed]
-        ohms = self._loop_ohms(pulse.driven, exposed)
+        limits = [self.sites[index].limits for index in map(int, exposed)]
+        ohms = self.loop_ohms(pulse.driven, exposed)
         volts = [
             min(-limit.low_volts, limit.high_volts, limit.amps * float(loop))
             for limit, loop in zip(limits, ohms, strict=True)
         ]
         return min(volts), min(self.longest_pulse, *(limit.seconds for limit in limits))
 
-    def _objections(self, pulse: Pulse) -> Iterator[tuple[str, str]]:
-        """What is wrong with one pulse, and what is allowed; nothing if nothing."""
-        yield from self._malformed(pulse)
-        yield from self._unmakeable(pulse)
-        yield from self._harmful(pulse)
-
-    def _malformed(self, pulse: Pulse) -> Iterator[tuple[str, str]]:
-        corners = len(pulse.seconds)
-        if pulse.volts.shape != (corners, self.lines) or pulse.driven.shape != (self.lines,) or corners < 2:
-            yield (
-                f"volts of shape {pulse.volts.shape} at {corners} corners",
-                f"shape (corners, {self.lines}) with 2 corners or more",
-            )
-            return
-        if not np.isfinite(pulse.volts).all():
-            yield "a voltage that is not a finite number", "finite volts on every line, 0 where it is open"
-        if not (pulse.seconds[0] == 0.0 and np.all(np.diff(pulse.seconds) > 0)):
-            yield "times that do not start at 0 and increase", "0 s first, then later and later"
-        if not pulse.repeats >= 1:
-            yield f"{pulse.repeats} repeats", "1 or more"
-
-    def _unmakeable(self, pulse: Pulse) -> Iterator[tuple[str, str]]:
-        length = float(pulse.seconds[-1])
-        if not (self.shortest_pulse <= length <= self.longest_pulse):
-            yield f"{length:.6g} s long", f"{self.shortest_pulse:.6g} s to {self.longest_pulse:.6g} s"
-        if self.shapes is Shapes.STEPS:
-            slopes = np.diff(pulse.seconds)[np.diff(pulse.volts, axis=0).any(axis=1)]
-            if not np.all(slopes <= self.edge_seconds):
-                yield (
-                    f"an edge of {slopes.max():.6g} s",
-                    f"levels with edges of {self.edge_seconds:.6g} s at most",
-                )
-        for group in self.shared_sources:
-            waves = pulse.volts[:, [line for line in group if pulse.driven[line]]]
-            if waves.shape[1] > 1 and not np.all(waves == waves[:, :1]):
-                yield f"different voltages on lines {group}", "one and the same: they share a source"
-        if pulse.volts[:, list(self.grounded)].any():
-            yield "a voltage on a line that can only be grounded", "0 V, or left open"
-
-    def _harmful(self, pulse: Pulse) -> Iterator[tuple[str, str]]:
-        exposed = self._exposed(pulse)
-        if len(exposed) == 0:
-            return
-        across, ohms = self._across(pulse, exposed), self._loop_ohms(pulse.driven, exposed)
-        for column, index in enumerate(exposed):
-            limits, name = self.sites[index].limits, self.label(int(index))
-            low, high = float(across[:, column].min()), float(across[:, column].max())
-            if not (limits.low_volts <= low and high <= limits.high_volts):
-                peak = high if not high <= limits.high_volts else low
-                yield (
-                    f"{peak:.6g} V across site {name}",
-                    f"{limits.low_volts:.6g} V to {limits.high_volts:.6g} V",
-                )
-            amps = max(-low, high) / float(ohms[column])
-            if not amps <= limits.amps:
-                yield (
-                    f"{amps:.6g} A through site {name} if it had {limits.least_ohms:.6g} ohm",
-                    f"{limits.amps:.6g} A ({self.sites[index].dopant})",
-                )
-            if not pulse.seconds[-1] <= limits.seconds:
-                yield f"{pulse.seconds[-1]:.6g} s on site {name}", f"{limits.seconds:.6g} s"
-
-    def _exposed(self, pulse: Pulse) -> NDArray[np.intp]:
+    def exposed(self, pulse: Pulse) -> Indices:
         """Sites that see a voltage: the connected ones, and all of them where nothing isolates."""
         return self.connected(pulse.driven) if self.isolating else np.arange(len(self.sites))
 
-    def _across(self, pulse: Pulse, sites: NDArray[np.intp]) -> Floats:
+    def across(self, pulse: Pulse, sites: Indices) -> Floats:
         """[V], shape (corners, sites): from row to column, series resistors included.
 
         A site with a line that nobody holds can, through its neighbours, see no more than the spread
@@ -331,11 +230,11 @@ class Spec:
             across[:, loose] = (held.max(axis=1) - held.min(axis=1))[:, None]
         return across
 
-    def _loop_ohms(self, driven: Bools, sites: NDArray[np.intp]) -> Floats:
+    def loop_ohms(self, driven: Bools, sites: Indices) -> Floats:
         """[ohm], shape (sites,): series resistors of both lines and the least resistance of the site."""
         rows, columns = (index[sites] for index in self._rows_and_columns)
         series = self.series(driven)
-        least = np.array([self.sites[index].limits.least_ohms for index in sites])
+        least = np.array([self.sites[index].limits.least_ohms for index in map(int, sites)])
         return series[rows] + series[columns] + least
 
     # ---- looked up often, worked out once ---------------------------------------------------
@@ -343,6 +242,10 @@ class Spec:
     @cached_property
     def _index(self) -> dict[tuple[int, int], int]:
         return {(site.row, site.column): index for index, site in enumerate(self.sites)}
+
+    @cached_property
+    def _connected(self) -> dict[bytes, Indices]:
+        return {}
 
     @cached_property
     def _clearances(self) -> dict[bytes, tuple[float, float]]:
@@ -353,7 +256,7 @@ class Spec:
         return np.array(self.series_ohms)
 
     @cached_property
-    def _rows_and_columns(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _rows_and_columns(self) -> tuple[Indices, Indices]:
         rows = np.array([site.row for site in self.sites], dtype=np.intp)
         columns = np.array([self.rows + site.column for site in self.sites], dtype=np.intp)
         return rows, columns

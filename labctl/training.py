@@ -26,7 +26,8 @@ from labctl.plan import Plan
 from labctl.pulse import Floats, Pulse, Purpose, Trace
 from labctl.reading import conductance, settled_volts
 from labctl.shapes import square
-from labctl.spec import Neuron, Spec
+from labctl.parts import Neuron
+from labctl.spec import Spec
 from labctl.target_weights import Noise, Recipe, train_targets
 from labctl.write_verify import NOTHING, Outcome, Programming, Reading, Spent, read, write_verify
 

@@ -59,7 +59,7 @@ def solve_grid(volts: Floats, x: Floats, p: Floats, net: Network, nodes: Floats,
         injected = np.zeros(size)
         for site in range(len(x)):
             a, b = net.top[site], net.bottom[site]
-            across = nodes[a] - nodes[b]
+            across = float(nodes[a] - nodes[b])
             here = current(across, x[site], p[site])
             slope = (current(across + NUDGE, x[site], p[site]) - here) / NUDGE
             matrix[a, a] += slope
@@ -91,7 +91,7 @@ def solve_grid(volts: Floats, x: Floats, p: Floats, net: Network, nodes: Floats,
             line_volts[line] = nodes[net.shown[line]]
     for site in range(len(x)):
         a, b = net.top[site], net.bottom[site]
-        through = current(nodes[a] - nodes[b], x[site], p[site])
+        through = current(float(nodes[a] - nodes[b]), x[site], p[site])
         for line in range(lines):
             if net.held[line] >= 0:
                 amps[line] += through * ((unknown + net.held[line] == a) - 1.0 * (unknown + net.held[line] == b))
@@ -115,14 +115,14 @@ def solve_neurons(volts: Floats, x: Floats, p: Floats, net: Network, line_volts:
             inward = -reference * (total + ground)
             for site in range(len(x)):
                 if net.bottom[site] == column:
-                    inward += current(line_volts[net.top[site]] - ground, x[site], p[site])
+                    inward += current(float(line_volts[net.top[site]] - ground), x[site], p[site])
             swing = ground - feedback * inward
             ground = -swing / gain
         line_volts[column] = ground
         line_volts[output] = min(max(swing, low), high)
     for site in range(len(x)):
         row, column = net.top[site], net.bottom[site]
-        through = current(line_volts[row] - line_volts[column], x[site], p[site])
+        through = current(float(line_volts[row] - line_volts[column]), x[site], p[site])
         amps[row] += through
         amps[column] -= through
 
@@ -135,11 +135,11 @@ def evaluate(
     if len(net.neurons) > 0:
         solve_neurons(volts, x, p, net, line_volts, amps)
         for site in range(len(x)):
-            f[site] = rate(line_volts[net.top[site]] - line_volts[net.bottom[site]], x[site], p[site])
+            f[site] = rate(float(line_volts[net.top[site]] - line_volts[net.bottom[site]]), x[site], p[site])
     else:
         solve_grid(volts, x, p, net, nodes, line_volts, amps)
         for site in range(len(x)):
-            f[site] = rate(nodes[net.top[site]] - nodes[net.bottom[site]], x[site], p[site])
+            f[site] = rate(float(nodes[net.top[site]] - nodes[net.bottom[site]]), x[site], p[site])
 
 
 @kernel

@@ -5,9 +5,10 @@ crash, hang or end the process that loaded it. Whatever goes wrong there, that p
 error says what happened, and the next job gets a fresh one: nothing that matters lives in it. The
 state of every device comes with the job as initial conditions, and goes back as samples.
 
-Circuits stay loaded, the least recently used one going first, so that a job on a known circuit costs
-only its alterations. What is altered stays altered in ngspice, so a circuit is shared only between
-jobs that alter the same things: the answer to a job never depends on the jobs before it.
+A circuit in which a job alters something stays loaded, the least recently used one going first, so
+that the next such job costs only its alterations; one that is complete in itself is used once. What
+is altered stays altered in ngspice, so a circuit is shared only between jobs that alter the same
+things: the answer to a job never depends on the jobs before it.
 
 Nothing is silently wrong: whatever ngspice complains about is an error, and so are waves that are
 not the whole answer. A library is refused if it is too old, or if it cannot charge a capacitor.
@@ -117,12 +118,13 @@ class Engine:
         known = key in self._loaded
         if not known:
             self._count += 1
-            self._loaded[key] = self._count
-        self._loaded.move_to_end(key)
-        surplus = len(self._loaded) - LOADED
+        number = self._loaded.get(key, self._count)
+        if job.alter:
+            self._loaded[key] = number
+            self._loaded.move_to_end(key)
         head: Head = {
-            "circuit": self._loaded[key],
-            "drop": [self._loaded.popitem(last=False)[1] for _ in range(surplus)],
+            "circuit": number,
+            "drop": [self._loaded.popitem(last=False)[1] for _ in range(len(self._loaded) - LOADED)],
             "alter": job.alter,
             "stop": float(job.stop),
             "max_step": float(job.max_step),
@@ -236,7 +238,7 @@ class _Process:
         self._child.kill()  # it has closed the socket: if it has not ended yet, it will
         code = self._child.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        self._stderr.seek(max(self._stderr.seek(0, os.SEEK_END) - 1000, 0))
+        self._stderr.seek(max(self._stderr.seek(0, os.SEEK_END) - 2000, 0))
         last = self._stderr.read().decode(errors="replace").strip()
         return BoardGone(
             f"the process of ngspice {how}" + (f":\n{last}" if last else ""),

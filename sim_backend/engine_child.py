@@ -3,7 +3,8 @@
 libngspice is a C library with global state: a bad circuit can crash it, hang it or make it end its
 process. So it has this one to itself, and PySpice with it. Requests and replies are frames on one
 socket: two lengths, a small JSON head, and raw bytes (a circuit's text one way, float64 samples the
-other). Each loaded circuit has a number given by the parent, and the parent says which to drop.
+other). Circuits are numbered by the parent, who says which to drop; one without alterations is dropped
+as soon as it was used.
 
 ngspice reads `.spiceinit` from the working folder or else from the home folder, and a system-wide
 `spinit`. What is in those must not change a result, so it starts in an empty folder with an empty
@@ -127,6 +128,8 @@ class Simulator:
             if circuit:
                 self._load(head["circuit"], circuit.decode())
             samples, body = self._transient(head)
+            if not head["alter"]:
+                self._drop(head["circuit"])
         except CircuitError as error:
             return frame({"error": "circuit", "text": str(error)})
         except RunError as error:
@@ -170,7 +173,7 @@ class Simulator:
 
     def _vector(self, name: str) -> bytes:
         info = self._shared.ngGet_Vec_Info(name.encode())
-        if self._ffi.NULL in (info, info.v_realdata) or not info.v_length:
+        if not (info and info.v_realdata and info.v_length):
             raise RunError(f"no such vector: {name}\n{self._said()}")
         return bytes(self._ffi.buffer(info.v_realdata, info.v_length * 8))
 

@@ -20,7 +20,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def _cache_folder() -> Path:
     here = Path(__file__).parent
-    text = b"".join(path.read_bytes() for path in sorted(here.rglob("*.py")))
+    texts = [path.read_bytes() for path in sorted(here.rglob("*.py"))]
+    text = b"".join(text for text in texts if b"@kernel" in text)
     name = f"kernels-{hashlib.sha256(text).hexdigest()[:16]}"
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     for base in (Path(home) / "labctl", Path(tempfile.gettempdir()) / f"labctl-{os.getuid()}"):
@@ -35,18 +36,18 @@ def _cache_folder() -> Path:
 
 
 try:
-    import numba
+    os.environ["NUMBA_CACHE_DIR"] = str(_cache_folder())  # numba reads it when it is imported
+    from numba import njit
 except ImportError:  # the extra `fast` is not installed
-    COMPILED = False
+    njit = None
 
-    def kernel(function: Function) -> Function:
-        """Leave the function as it is."""
+COMPILED = njit is not None
+"""Whether kernels are machine code."""
+
+
+def kernel(function: Function) -> Function:
+    """Compile the function when it is first called, with the cache on disk; or leave it as it is."""
+    if njit is None:
         return function
-
-else:
-    COMPILED = True
-    numba.config.CACHE_DIR = str(_cache_folder())  # pyright: ignore[reportAttributeAccessIssue]
-
-    def kernel(function: Function) -> Function:
-        """Compile the function when it is first called, with the cache on disk."""
-        return numba.njit(cache=True, error_model="numpy")(function)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    compiled: Any = njit(cache=True, error_model="numpy")(function)
+    return compiled

@@ -7,12 +7,14 @@ tell because nobody above the seam needs them (`Parasitics`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TypedDict
 
 from labctl.limits import Limits
 from labctl.network import HIDDEN, OUTPUT, Window
-from labctl.spec import Neuron, Site, Spec
+from labctl.parts import Neuron, Site
+from labctl.spec import Spec
 
 WINDOWS = {"W": (170e-6, 450e-6), "Sn": (40e-6, 240e-6), "Cr": (10e-6, 100e-6), "C": (2e-6, 15e-6)}
 """[S] Conductances that 9-3-1 weights are mapped to: inside Ron and Roff of the parameter files with
@@ -41,13 +43,13 @@ class Circuit:
     """[ohm] between the pulse source and a row."""
     switch_ohms: float = 75.0
     """[ohm] of the switch of a column: half of a DG445's two 50 ohm and the trace to it."""
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     settle_seconds: float = 20e-6
     link_seconds: float = 125e-6
     """[s] for one call: a microframe of USB 2."""
     noise_floor_amps: float = 1e-9
     sense_farads: float = 180e-12
-    """[F] at the node between series resistor and selected device: Knowm's Discovery V2 board, with its scope."""
+    """[F] at the node between series resistor and device: Knowm's Discovery V2 board with its scope."""
 
 
 def selector(columns: int, circuit: Circuit, name: str = "selector") -> Spec:
@@ -98,7 +100,7 @@ def network(
     sites, neurons = list[Site](), list[Neuron]()
     rows, columns = sum(sizes), sum(sizes[1:])
     first_row = first_column = 0
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         last = first_column + outputs == columns
         activation = OUTPUT if last else HIDDEN
         for column in range(first_column, first_column + outputs):

@@ -25,30 +25,20 @@ from labctl.pulse import Floats, Indices
 from sim_backend.devices.equations import current, prepared, rate
 from sim_backend.jit import kernel
 
+# RODAS4, in the form that needs no product with the Jacobian (Hairer and Wanner, loc. cit.)
 GAMMA = 0.25
-STAGES = 6
-A = np.array(
-    [
-        [0.0, 0.0, 0.0, 0.0, 0.0],
-        [1.544, 0.0, 0.0, 0.0, 0.0],
-        [0.9466785280815826, 0.2557011698983284, 0.0, 0.0, 0.0],
-        [3.314825187068521, 2.896124015972201, 0.9986419139977817, 0.0, 0.0],
-        [1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950, 0.0],
-        [1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950, 1.0],
-    ]
-)
-C = np.array(
-    [
-        [0.0, 0.0, 0.0, 0.0, 0.0],
-        [-5.6688, 0.0, 0.0, 0.0, 0.0],
-        [-2.430093356833875, -0.2063599157091915, 0.0, 0.0, 0.0],
-        [-0.1073529058151375, -9.594562251023355, -20.47028614809616, 0.0, 0.0],
-        [7.496443313967647, -10.24680431464352, -33.99990352819905, 11.70890893206160, 0.0],
-        [8.083246795921522, -7.981132988064893, -31.52159432874371, 16.31930543123136, -6.058818238834054],
-    ]
-)
-ALPHA = np.array([0.0, 0.386, 0.21, 0.63, 1.0, 1.0])
-SLOPE = np.array([0.25, -0.1043, 0.1035, -0.0362, 0.0, 0.0])
+A21 = 1.544
+A31, A32 = 0.9466785280815826, 0.2557011698983284
+A41, A42, A43 = 3.314825187068521, 2.896124015972201, 0.9986419139977817
+A51, A52, A53, A54 = 1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950
+C21 = -5.6688
+C31, C32 = -2.430093356833875, -0.2063599157091915
+C41, C42, C43 = -0.1073529058151375, -9.594562251023355, -20.47028614809616
+C51, C52, C53, C54 = 7.496443313967647, -10.24680431464352, -33.99990352819905, 11.70890893206160
+C61, C62, C63 = 8.083246795921522, -7.981132988064893, -31.52159432874371
+C64, C65 = 16.31930543123136, -6.058818238834054
+ALPHA2, ALPHA3, ALPHA4 = 0.386, 0.21, 0.63
+SLOPE1, SLOPE2, SLOPE3, SLOPE4 = 0.25, -0.1043, 0.1035, -0.0362
 FLOOR = 1e-2
 """x and volts below which the tolerance is absolute."""
 SHORTEST_STEP = 1e-15
@@ -118,42 +108,77 @@ def derivatives(x: float, v: float, t: float, drive: Drive, circuit: Circuit, p:
 
 
 @kernel
-def attempt(
-    x: float, v: float, t: float, h: float, now: Rates, drive: Drive, circuit: Circuit, p: Floats, k: Floats
-) -> tuple[float, float, float, float]:
-    """One step of RODAS4 from (x, v) at `t`: the new x and v, and the error of each. k: (2, STAGES) scratch."""
-    a = derivatives(x + NUDGE, v, t, drive, circuit, p)
-    b = derivatives(x, v + NUDGE, t, drive, circuit, p)
-    later = derivatives(x, v, t + 1e-3 * h, drive, circuit, p)
-    jxx, jvx = (a.x - now.x) / NUDGE, (a.v - now.v) / NUDGE
-    jxv, jvv = (b.x - now.x) / NUDGE, (b.v - now.v) / NUDGE
-    tx, tv = (later.x - now.x) / (1e-3 * h), (later.v - now.v) / (1e-3 * h)
-    mxx, mvv = 1.0 / (h * GAMMA) - jxx, 1.0 / (h * GAMMA) - jvv
-    determinant = mxx * mvv - jxv * jvx
-    for i in range(STAGES):
-        gx, gv, sx, sv = x, v, 0.0, 0.0
-        for j in range(i):
-            gx += A[i, j] * k[0, j]
-            gv += A[i, j] * k[1, j]
-            sx += C[i, j] * k[0, j]
-            sv += C[i, j] * k[1, j]
-        f = now if i == 0 else derivatives(gx, gv, t + ALPHA[i] * h, drive, circuit, p)
-        hx = f.x + sx / h + SLOPE[i] * h * tx
-        hv = f.v + sv / h + SLOPE[i] * h * tv
-        k[0, i] = (mvv * hx + jxv * hv) / determinant
-        k[1, i] = (mxx * hv + jvx * hx) / determinant
-    # the last stage was evaluated at the result of the embedded method; its increment is the error
-    return gx + k[0, 5], gv + k[1, 5], k[0, 5], k[1, 5]
+def times(matrix: tuple[float, float, float, float], x: float, v: float) -> tuple[float, float]:
+    """A 2 x 2 matrix, by rows, times (x, v)."""
+    return matrix[0] * x + matrix[1] * v, matrix[2] * x + matrix[3] * v
 
 
 @kernel
-def write(out: Floats, used: int, weight: float, t: float, drive: Drive, now: Rates) -> int:
+def last_stage(k1: float, k2: float, k3: float, k4: float, k5: float) -> float:
+    """The sum of increments that the sixth stage takes up."""
+    return C61 * k1 + C62 * k2 + C63 * k3 + C64 * k4 + C65 * k5
+
+
+@kernel
+def attempt(
+    x: float, v: float, t: float, h: float, now: Rates, drive: Drive, circuit: Circuit, p: Floats
+) -> tuple[float, float, float, float]:
+    """One step of RODAS4 from (x, v) at `t`: the new x and v, and the error of each."""
+    a = derivatives(x + NUDGE, v, t, drive, circuit, p)
+    b = derivatives(x, v + NUDGE, t, drive, circuit, p)
+    tx, tv = 0.0, 0.0
+    if drive.row_slope != 0.0 or drive.column_slope != 0.0:
+        later = derivatives(x, v, t + 1e-3 * h, drive, circuit, p)
+        tx, tv = (later.x - now.x) / 1e-3, (later.v - now.v) / 1e-3
+    # the matrix of all six stages, 1/(h gamma) - J, and its inverse
+    each = 1.0 / h
+    mxx, mvv = each / GAMMA - (a.x - now.x) / NUDGE, each / GAMMA - (b.v - now.v) / NUDGE
+    jvx, jxv = (a.v - now.v) / NUDGE, (b.x - now.x) / NUDGE
+    scale = 1.0 / (mxx * mvv - jxv * jvx)
+    inverse = (mvv * scale, jxv * scale, jvx * scale, mxx * scale)
+
+    x1, v1 = times(inverse, now.x + SLOPE1 * tx, now.v + SLOPE1 * tv)
+    f = derivatives(x + A21 * x1, v + A21 * v1, t + ALPHA2 * h, drive, circuit, p)
+    x2, v2 = times(inverse, f.x + C21 * x1 * each + SLOPE2 * tx, f.v + C21 * v1 * each + SLOPE2 * tv)
+    f = derivatives(x + A31 * x1 + A32 * x2, v + A31 * v1 + A32 * v2, t + ALPHA3 * h, drive, circuit, p)
+    gx, gv = C31 * x1 + C32 * x2, C31 * v1 + C32 * v2
+    x3, v3 = times(inverse, f.x + gx * each + SLOPE3 * tx, f.v + gv * each + SLOPE3 * tv)
+    gx, gv = x + A41 * x1 + A42 * x2 + A43 * x3, v + A41 * v1 + A42 * v2 + A43 * v3
+    f = derivatives(gx, gv, t + ALPHA4 * h, drive, circuit, p)
+    gx, gv = C41 * x1 + C42 * x2 + C43 * x3, C41 * v1 + C42 * v2 + C43 * v3
+    x4, v4 = times(inverse, f.x + gx * each + SLOPE4 * tx, f.v + gv * each + SLOPE4 * tv)
+    sx, sv = x + A51 * x1 + A52 * x2 + A53 * x3 + A54 * x4, v + A51 * v1 + A52 * v2 + A53 * v3 + A54 * v4
+    f = derivatives(sx, sv, t + h, drive, circuit, p)
+    gx, gv = C51 * x1 + C52 * x2 + C53 * x3 + C54 * x4, C51 * v1 + C52 * v2 + C53 * v3 + C54 * v4
+    x5, v5 = times(inverse, f.x + gx * each, f.v + gv * each)
+    f = derivatives(sx + x5, sv + v5, t + h, drive, circuit, p)
+    gx, gv = last_stage(x1, x2, x3, x4, x5), last_stage(v1, v2, v3, v4, v5)
+    x6, v6 = times(inverse, f.x + gx * each, f.v + gv * each)
+    return sx + x5 + x6, sv + v5 + v6, x6, v6
+
+
+@kernel
+def between(x: float, v: float, t: float, drive: Drive, circuit: Circuit, p: Floats) -> tuple[float, float]:
+    """[A] out of the row's source and through the device, where only the currents are asked for."""
+    row, column = drive.row + drive.row_slope * t, drive.column + drive.column_slope * t
+    if circuit.farads > 0.0:
+        inner = device_volts(v - column, circuit.switch, x, v - column, p)
+        return (row - v) / circuit.series, current(inner, x, p)
+    inner = device_volts(row - column, circuit.series + circuit.switch, x, 0.5 * (row - column), p)
+    amps = current(inner, x, p)
+    return amps, amps
+
+
+@kernel
+def write(
+    out: Floats, used: int, weight: float, t: float, drive: Drive, source: float, amps: float
+) -> int:
     """Append one sample."""
     out[used, 0] = weight
     out[used, 1] = drive.row + drive.row_slope * t
     out[used, 2] = drive.column + drive.column_slope * t
-    out[used, 3] = now.source
-    out[used, 4] = now.amps
+    out[used, 3] = source
+    out[used, 4] = amps
     return used + 1
 
 
@@ -171,12 +196,11 @@ def follow(
 ) -> tuple[int, float]:
     """Integrate one straight segment of `length` [s]; return the samples written so far and the next step."""
     x, v, t = state[0], state[1], 0.0
-    k = np.empty((2, STAGES))
     now = derivatives(x, v, 0.0, drive, circuit, p)
     while t < length:
         left = length - t
         h = left if step >= 0.999 * left else min(step, 0.5 * left)
-        nx, nv, ex, ev = attempt(x, v, t, h, now, drive, circuit, p, k)
+        nx, nv, ex, ev = attempt(x, v, t, h, now, drive, circuit, p)
         ex /= tolerance * (abs(nx) + FLOOR)
         ev /= tolerance * (abs(nv) + FLOOR)
         error = sqrt(0.5 * (ex * ex + ev * ev))
@@ -189,17 +213,18 @@ def follow(
             return TOO_SHORT, step
         end = t + h if h < left else length
         new = derivatives(nx, nv, end, drive, circuit, p)
-        middle = derivatives(
+        middle = 0.5 * (t + end)
+        source, amps = between(
             0.5 * (x + nx) + 0.125 * h * (now.x - new.x),
             0.5 * (v + nv) + 0.125 * h * (now.v - new.v),
-            0.5 * (t + end),
+            middle,
             drive,
             circuit,
             p,
         )
         out[used - 1, 0] += h / 6.0
-        used = write(out, used, h * 2.0 / 3.0, 0.5 * (t + end), drive, middle)
-        used = write(out, used, h / 6.0, end, drive, new)
+        used = write(out, used, h * 2.0 / 3.0, middle, drive, source, amps)
+        used = write(out, used, h / 6.0, end, drive, new.source, new.amps)
         x, v, t, now = nx, nv, end, new
         step = h * min(6.0, max(0.2, 0.9 * (error + 1e-12) ** -0.25))
     state[0], state[1] = x, v
@@ -242,7 +267,8 @@ def integrate(
             if used == first:
                 if used + 1 > len(out):
                     return TOO_SHORT
-                used = write(out, used, 0.0, 0.0, drive, derivatives(state[0], state[1], 0.0, drive, circuit, p))
+                now = derivatives(state[0], state[1], 0.0, drive, circuit, p)
+                used = write(out, used, 0.0, 0.0, drive, now.source, now.amps)
             used, step = follow(state, min(step, length), length, drive, circuit, p, tolerance, out, used)
             if used < 0:
                 return used

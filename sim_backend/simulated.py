@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -24,6 +25,7 @@ from labctl.pulse import Floats, Pulse, Trace
 from labctl.spec import Spec
 from sim_backend.chip import Chip, Variability
 from sim_backend.devices import parameters
+from sim_backend.devices.parameters import Device
 from sim_backend.layouts import Circuit, Parasitics, crossbar, network, selector
 
 
@@ -72,10 +74,10 @@ class SimulatedBoard(Board):
     """A board that is not there. Subclasses solve circuits; nothing else."""
 
     def __init__(self, settings: SimulatedSettings) -> None:
-        self.spec = spec_of(settings)
         self._parasitics = Parasitics(sense_farads=settings.sense, wire_ohms=settings.wire)
         variability = Variability(settings.device_to_device, settings.cycle_to_cycle, settings.read_noise)
         device = parameters.load(settings.parameters or settings.dopant)
+        self.spec = _as_repeatable_as(device, variability, spec_of(settings))
         self._chip = Chip(device, len(self.spec.sites), variability, settings.seed)
         self._memory = Path(settings.memory) if settings.memory else None
 
@@ -129,6 +131,15 @@ class SimulatedBoard(Board):
         weights[1:] += halves
         weights[:-1] += halves
         return Samples(weights, pulse.volts * pulse.driven, np.zeros_like(pulse.volts))
+
+
+def _as_repeatable_as(device: Device, variability: Variability, spec: Spec) -> Spec:
+    """What a chip with noise may promise: reads within five sigma, programming within a decade."""
+    if variability.read_noise:
+        spec = replace(spec, accuracy=spec.accuracy + 5 * device.read_noise)
+    if variability.cycle_to_cycle:
+        spec = replace(spec, spread=10.0)
+    return spec
 
 
 def spec_of(settings: SimulatedSettings) -> Spec:

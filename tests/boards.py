@@ -1,13 +1,16 @@
-"""A board that does nothing: 1 x 1, its memristor a resistor that never changes."""
+"""A board that does nothing (1 x 1, its memristor a resistor that never changes), and all that do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from labctl.board import Board
 from labctl.limits import Limits
+from labctl.parts import Site
 from labctl.pulse import Pulse, Trace
-from labctl.spec import Site, Spec
+from labctl.spec import Spec
 
 OHMS = 10_000.0
 SPEC = Spec("null", rows=1, columns=1, sites=(Site(0, 0, "W"),), series_ohms=(5_000.0, 50.0))
@@ -35,3 +38,37 @@ class NullBoard(Board):
             np.multiply(volts[:, 0] - volts[:, 1], self._siemens, out=amps[:, 0])
             np.negative(amps[:, 0], out=amps[:, 1])
             yield Trace(seconds, volts, amps)
+
+
+# ---- the boards that keep every law ----------------------------------------------------------
+
+CIRCUITS: dict[str, dict[str, Any]] = {
+    "selector-1x1": {"layout": "selector", "columns": 1},
+    "selector-1x16": {"layout": "selector", "columns": 16},
+    "crossbar-4x4": {"layout": "crossbar", "rows": 4, "columns": 4, "wire": "10 ohm", "series": "2 kohm"},
+    "network": {"layout": "network"},
+}
+
+
+def compact(circuit: str, **settings: Any) -> Board:
+    """The fast twin of one of `CIRCUITS`."""
+    from labctl.config import build
+    from sim_backend.compact import CompactBoard
+
+    return CompactBoard(build(CIRCUITS[circuit] | settings, CompactBoard.Settings, "test"))
+
+
+def ngspice(circuit: str, **settings: Any) -> Board:
+    """The ngspice board of one of `CIRCUITS`."""
+    from labctl.config import build
+    from sim_backend.ngspice import NgspiceBoard
+
+    return NgspiceBoard(build(CIRCUITS[circuit] | settings, NgspiceBoard.Settings, "test"))
+
+
+BOARDS: dict[str, Callable[[], Board]] = {
+    f"{make.__name__}-{circuit}": partial(make, circuit)
+    for make in (compact, ngspice)
+    for circuit in CIRCUITS
+}
+"""Every board that there is, by name, each made anew: a new backend is one line here."""

@@ -221,13 +221,19 @@ def test_a_deadline_is_a_finite_time(deadline: float) -> None:
 
 @pytest.mark.parametrize(
     "lines",
-    ["foo", "r2 a b notthere", "x1 a b nosuch", "b1 a 0 i=v(", "d1 a 0 nomodel"],
+    ["foo", "r2 a b notthere", "x1 a b nosuch", "b1 a 0 k=1", "d1 a 0 nomodel"],
     ids=lambda text: text[:6],
 )
 def test_a_wrong_netlist_is_an_error_with_ngspices_words(engine: Engine, lines: str) -> None:
     with pytest.raises(BoardFault) as caught:
         engine.transient(Job(f"* t\nv1 a 0 1\nr1 a 0 1\n{lines}\n.save v(a)\n.end", 1e-6, 1e-8, ("a",)))
     assert lines.split(maxsplit=1)[0] in str(caught.value)
+    check_charging(engine)
+
+
+def test_a_netlist_that_crashes_ngspice_is_an_error_of_the_board(engine: Engine) -> None:
+    with pytest.raises((BoardGone, BoardFault)):  # a parenthesis left open ends ngspice 39
+        engine.transient(Job("* t\nb1 a 0 i=v(\nr1 a 0 1\n.save v(a)\n.end", 1e-6, 1e-8, ("a",)))
     check_charging(engine)
 
 

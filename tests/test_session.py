@@ -28,7 +28,8 @@ from labctl.limits import Budget, Limits
 from labctl.plan import Plan
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.shapes import square
-from labctl.spec import Site, Spec
+from labctl.parts import Site
+from labctl.spec import Spec
 from labctl.store import Store
 from tests.boards import OHMS, SPEC, NullBoard, spec_with
 

@@ -25,7 +25,8 @@ from labctl.journal import Journal, Outcome, recompute
 from labctl.limits import Limits
 from labctl.pulse import Flag, Floats, Pulse, Purpose, Trace
 from labctl.shapes import square
-from labctl.spec import Neuron, Shapes, Site, Spec
+from labctl.parts import Neuron, Shapes, Site
+from labctl.spec import Spec
 from labctl.store import Store
 from tests.boards import SPEC, NullBoard
 

@@ -20,9 +20,10 @@ from labctl.contract.probe import (
     seen,
     some_sites,
 )
-from labctl.pulse import Floats, Pulse
-from labctl.reading import conductance, settled_volts
-from labctl.spec import Neuron, Spec
+from labctl.parts import Neuron
+from labctl.pulse import Pulse
+from labctl.reading import conductance, settled_amps, settled_volts
+from labctl.spec import Spec
 
 
 def charge_is_conserved(board: Board) -> None:
@@ -41,7 +42,7 @@ def charge_is_conserved(board: Board) -> None:
 def passive_devices_deliver_nothing(board: Board) -> None:
     """The sources deliver at least what the series resistors turn into heat, and never less than nothing."""
     spec = board.spec
-    pulses = [read(spec, site, scale) for site in some_sites(spec) for scale in (1.0, -0.5)]
+    pulses = [read_and_rest(spec, site, scale) for site in some_sites(spec) for scale in (1.0, -0.5)]
     with board:
         traces = board.apply(pulses)
     for pulse, trace in zip(pulses, traces, strict=True):
@@ -88,7 +89,7 @@ def reading_changes_nothing(board: Board) -> None:
 def waiting_changes_nothing(board: Board) -> None:
     """Waiting changes no device and delivers no energy."""
     spec, sites = board.spec, some_sites(board.spec)
-    pulse = wait(spec, 1000 * read_seconds(spec))
+    pulse = wait(spec, min(100 * read_seconds(spec), spec.longest_pulse))
     with board:
         before = seen(board, sites)
         trace = board.apply([pulse])[0]
@@ -99,21 +100,20 @@ def waiting_changes_nothing(board: Board) -> None:
 
 
 def small_reads_are_ohmic(board: Board) -> None:
-    """A conductance is positive, and the same for a read of half the voltage."""
+    """A read of half the voltage sees the same conductance, and neither sees a negative one."""
     spec, sites = board.spec, some_sites(board.spec)
     found = list[list[float]]()
     with board:
         for scale in (1.0, 0.5):
             pulses = [read(spec, site, scale) for site in sites]
-            traces = board.apply(pulses)
-            found.append([conductance(spec, *both, site) for *both, site in zip(pulses, traces, sites, strict=True)])
+            answered = zip(sites, pulses, board.apply(pulses), strict=True)
+            found.append([conductance(spec, pulse, trace, site) for site, pulse, trace in answered])
     full, half = np.array(found)
-    assert np.all(full >= 0), f"a passive device of {full.min():.4g} S"
     assert_same(spec, full, half, "half the voltage gave another conductance")
 
 
 def neurons_sum_and_saturate(board: Board) -> None:
-    """A neuron answers with its feedback resistor times its column's current less the reference, between its rails."""
+    """A neuron answers, between its rails, with minus its resistor times its column's current less the reference."""
     spec = board.spec
     needs(spec.neurons, "no neurons")
     pulses = _patterns(spec)
@@ -122,12 +122,12 @@ def neurons_sum_and_saturate(board: Board) -> None:
     for pulse, trace in zip(pulses, traces, strict=True):
         for neuron in spec.neurons:
             ends = {line: settled_volts(pulse, trace, line) for line in (*neuron.inputs, neuron.output)}
-            out = -float(trace.amps[_last_flat(pulse, trace.seconds), neuron.column])
+            out = -settled_amps(pulse, trace, neuron.column)
             _assert_answers(spec, neuron, ends[neuron.output], out, sum(ends[line] for line in neuron.inputs))
 
 
 def patterns_are_answered_one_by_one(board: Board) -> None:
-    """A list of patterns is answered by the neurons as the same patterns one by one, and nothing by nothing."""
+    """Neurons answer a list of patterns as they answer them one by one, and 0 V with 0 V."""
     spec = board.spec
     needs(spec.neurons, "no neurons")
     pulses = _patterns(spec)
@@ -139,7 +139,9 @@ def patterns_are_answered_one_by_one(board: Board) -> None:
     )
     allowed = max(_uncertain_volts(spec, neuron, 0.0) for neuron in spec.neurons)
     wrong = float(np.abs(alone - listed).max())
-    assert wrong <= allowed, f"answers one by one and in a list differ by {wrong:.4g} V; allowed: {allowed:.3g} V"
+    assert wrong <= allowed, (
+        f"answers one by one and in a list differ by {wrong:.4g} V; allowed: {allowed:.3g} V"
+    )
     dark = float(np.abs(listed[0]).max())
     assert dark <= allowed, f"a neuron answers {dark:.4g} V to 0 V at every input; allowed: {allowed:.3g} V"
 
@@ -149,11 +151,6 @@ def _patterns(spec: Spec) -> list[Pulse]:
     inputs = spec.rows - len({neuron.output for neuron in spec.neurons})
     lit = np.vstack([np.zeros(inputs), np.eye(inputs), np.ones(inputs)])
     return [infer(spec, row * read_volts(spec, 0), 5 * read_seconds(spec)) for row in lit]
-
-
-def _last_flat(pulse: Pulse, seconds: Floats) -> int:
-    """Index of the sample at three quarters of the pulse, where everything has settled."""
-    return int(np.searchsorted(np.cumsum(seconds), 0.75 * pulse.duration))
 
 
 def _answers(spec: Spec, pulse: Pulse, board: Board) -> list[float]:
@@ -167,14 +164,16 @@ def _uncertain_volts(spec: Spec, neuron: Neuron, amps: float) -> float:
     return neuron.feedback_ohms * (noise_amps(spec) + spec.accuracy * amps) + spec.accuracy * swing
 
 
-def _assert_answers(spec: Spec, neuron: Neuron, answer: float, column_amps: float, input_volts: float) -> None:
+def _assert_answers(
+    spec: Spec, neuron: Neuron, answer: float, column_amps: float, input_volts: float
+) -> None:
     reference = neuron.reference_siemens * input_volts
     allowed = _uncertain_volts(spec, neuron, abs(column_amps) + abs(reference))
     free = -neuron.feedback_ohms * (column_amps - reference)
     wanted = min(max(free, neuron.low_volts), neuron.high_volts)
     assert abs(answer - wanted) <= allowed, (
-        f"the neuron of line {neuron.output} answers {answer:.4g} V where {column_amps:.4g} A in its column ask for"
-        f" {wanted:.4g} V (rails {neuron.low_volts:g} V and {neuron.high_volts:g} V, allowed: {allowed:.2g} V off)"
+        f"{column_amps:.4g} A in its column ask the neuron of line {neuron.output} for {wanted:.4g} V,"
+        f" within {allowed:.2g} V and its rails; it answers {answer:.4g} V"
     )
 
 

@@ -22,15 +22,13 @@ from labctl.addressing import read_row, select
 from labctl.board import Board
 from labctl.energy import charges
 from labctl.errors import LimitExceeded
+from labctl.parts import Shapes
 from labctl.pulse import Floats, Pulse, Purpose, Trace
 from labctl.reading import conductance, row_conductances
 from labctl.shapes import Wave, square
-from labctl.spec import Shapes, Spec
+from labctl.spec import Spec
 
 Law: TypeAlias = Callable[[Board], None]
-
-TAIL = 10
-"""Reads of 0 V after a read, until every capacitor is empty again."""
 
 
 class DoesNotApply(Exception):
@@ -69,10 +67,10 @@ def read(spec: Spec, site: int, scale: float = 1.0, length: float = 1.0) -> Puls
     return select(spec, site, wave, Purpose.READ)
 
 
-def read_and_rest(spec: Spec, site: int) -> Pulse:
-    """A read that ends with 0 V until no charge is left on the way."""
-    wave = flat(spec, read_volts(spec, site), read_seconds(spec))
-    seconds = np.append(wave.seconds, (1 + TAIL) * wave.seconds[-1])
+def read_and_rest(spec: Spec, site: int, scale: float = 1.0) -> Pulse:
+    """A read that ends with 0 V until no charge is left on the way for the next pulse to find."""
+    wave = flat(spec, scale * read_volts(spec, site), read_seconds(spec))
+    seconds = np.append(wave.seconds, 2 * wave.seconds[-1])  # as long as the board needs to settle
     return select(spec, site, Wave(seconds, np.append(wave.volts, 0.0)), Purpose.READ)
 
 

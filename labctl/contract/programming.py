@@ -79,7 +79,7 @@ def halves_make_a_whole(board: Board) -> None:
 
 
 def repeats_add_up(board: Board) -> None:
-    """A programming pulse that is repeated takes its energy at least as often, for its site only conducts more."""
+    """A setting pulse that is repeated takes its energy at least as often, for its site only conducts more."""
     spec, site = board.spec, some_sites(board.spec)[0]
     once = programming(spec, site, +1)
     thrice = once.repeated(3)
@@ -110,7 +110,9 @@ def a_refused_list_programs_nothing(board: Board) -> None:
     bad = select(spec, site, flat(spec, beyond, read_seconds(spec)), Purpose.PROGRAM)
     with board:
         board.apply([erasing(spec, site)])
-        assert_refused(board, [programming(spec, site, +1), bad], "a list whose last pulse is beyond the limits")
+        assert_refused(
+            board, [programming(spec, site, +1), bad], "a list whose last pulse is beyond the limits"
+        )
 
 
 def _after(board: Board, site: int, direction: int) -> float:
@@ -123,7 +125,9 @@ def _neighbours(spec: Spec, site: int) -> list[int]:
     """Other sites, those on the same lines first."""
     here = spec.sites[site]
     others = [index for index in range(len(spec.sites)) if index != site]
-    others.sort(key=lambda index: spec.sites[index].row != here.row and spec.sites[index].column != here.column)
+    others.sort(
+        key=lambda index: spec.sites[index].row != here.row and spec.sites[index].column != here.column
+    )
     return others[:MOST_NEIGHBOURS]
 
 

@@ -59,7 +59,7 @@ def wrong_lengths_are_refused(board: Board) -> None:
 
 
 def what_is_no_pulse_is_refused(board: Board) -> None:
-    """NaN, infinity, time that runs backwards, no repeats and missing lines are refused, and nothing is driven."""
+    """NaN, infinity, time that runs backwards, no repeats and missing lines are refused and not driven."""
     good = read(board.spec, some_sites(board.spec)[-1])
     peak = int(np.argmax(np.abs(good.volts).max(axis=0)))
     bad: dict[str, Pulse] = {
@@ -79,7 +79,7 @@ def what_is_no_pulse_is_refused(board: Board) -> None:
 
 
 def what_sources_cannot_make_is_refused(board: Board) -> None:
-    """Slopes of a board of steps, two voltages from one source and a voltage on a grounded line are refused."""
+    """Slopes from sources of steps, two voltages from one source, and volts on a grounded line are refused."""
     spec = board.spec
     impossible = _impossible(spec)
     needs(impossible, "every line has a source of its own that makes any shape")

@@ -6,7 +6,17 @@ import numpy as np
 
 from labctl.addressing import wait
 from labctl.board import Board
-from labctl.contract.probe import Law, assert_same, mean_amps, noise_amps, read, read_seconds, seen, some_sites
+from labctl.contract.probe import (
+    Law,
+    assert_same,
+    mean_amps,
+    noise_amps,
+    read,
+    read_and_rest,
+    read_seconds,
+    seen,
+    some_sites,
+)
 from labctl.errors import Refused
 from labctl.pulse import Floats, Pulse
 
@@ -31,10 +41,12 @@ def nothing_is_answered_by_nothing(board: Board) -> None:
 
 
 def traces_are_whole(board: Board) -> None:
-    """A trace has as many samples as the board promises, a finite number for every line, and no negative time."""
+    """A trace has the samples that the board promises, finite numbers for every line, and no negative time."""
     spec = board.spec
     with board:
-        traces = board.apply([*(read(spec, site) for site in some_sites(spec)), wait(spec, read_seconds(spec))])
+        traces = board.apply(
+            [*(read(spec, site) for site in some_sites(spec)), wait(spec, read_seconds(spec))]
+        )
     for trace in traces:
         shape = (len(trace.seconds), spec.lines)
         assert len(trace.seconds) >= spec.samples, f"{len(trace.seconds)} samples; promised: {spec.samples}"
@@ -47,7 +59,11 @@ def traces_are_whole(board: Board) -> None:
 def seconds_add_up(board: Board) -> None:
     """The seconds of a trace add up to the duration of its pulse, repeats included."""
     site = some_sites(board.spec)[0]
-    pulses = [read(board.spec, site), read(board.spec, site).repeated(5), wait(board.spec, 1e-3)]
+    pulses = [
+        read(board.spec, site),
+        read(board.spec, site).repeated(5),
+        wait(board.spec, read_seconds(board.spec)),
+    ]
     with board:
         traces = board.apply(pulses)
     for pulse, trace in zip(pulses, traces, strict=True):
@@ -84,7 +100,7 @@ def open_lines_carry_no_current(board: Board) -> None:
 def a_list_reads_as_its_pulses_do(board: Board) -> None:
     """Ten reads in one list see what ten reads one by one see."""
     spec = board.spec
-    pulses = [read(spec, site, 1 - turn / 10) for turn in range(5) for site in some_sites(spec)[-2:]]
+    pulses = [read_and_rest(spec, site, 1 - turn / 10) for turn in range(5) for site in some_sites(spec)[-2:]]
     with board:
         alone = [mean_amps(board.apply([pulse])[0]) for pulse in pulses]
         together = [mean_amps(trace) for trace in board.apply(pulses)]

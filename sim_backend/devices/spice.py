@@ -41,7 +41,7 @@ class Affine:
 Value: TypeAlias = float | Affine
 """A number that is known, or what is not."""
 
-_NUMERIC: dict[str, Callable[..., float]] = {
+_NUMERIC: dict[str, Callable[..., Any]] = {
     "exp": math.exp,
     "sinh": math.sinh,
     "tanh": math.tanh,
@@ -121,8 +121,9 @@ def _binary(op: ast.operator, left: Value, right: Value) -> Value:
         case ast.Div():
             return _product(left, 1.0 / right if isinstance(right, float) else Affine(f"(1/{right})"))
         case ast.Pow():
-            numbers = isinstance(left, float) and isinstance(right, float)
-            return left**right if numbers else Affine(f"({_text(left)}**{_text(right)})")
+            if isinstance(left, float) and isinstance(right, float):
+                return math.pow(left, right)
+            return Affine(f"({_text(left)}**{_text(right)})")
         case _:
             raise TypeError(f"{type(op).__name__} is not of the language of the device equations")
 
@@ -166,7 +167,7 @@ def _apply(name: str, values: list[Value], home: Mapping[str, Any]) -> Value:
         return _call(function, dict(zip(_names(function), values, strict=True)))
     numbers = [value for value in values if isinstance(value, float)]
     if len(numbers) == len(values):
-        return _NUMERIC[name](*numbers)
+        return float(_NUMERIC[name](*numbers))
     return Affine(f"{name}({','.join(_text(value) for value in values)})")
 
 

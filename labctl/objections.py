@@ -1,0 +1,84 @@
+"""What is wrong with a pulse, in words: its form, what the sources cannot make, what a site must not see.
+
+Only pulses that a look at the extremes did not clear come here (`Spec.check`), so these rules may be
+slow; they are written so that a NaN fails every one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labctl.parts import Shapes
+from labctl.pulse import Pulse
+
+if TYPE_CHECKING:
+    from labctl.spec import Spec
+
+
+def objections(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
+    """What is wrong with one pulse, and what is allowed; nothing if nothing."""
+    yield from _malformed(spec, pulse)
+    yield from _unmakeable(spec, pulse)
+    yield from _harmful(spec, pulse)
+
+
+def _malformed(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
+    corners = len(pulse.seconds)
+    if pulse.volts.shape != (corners, spec.lines) or pulse.driven.shape != (spec.lines,) or corners < 2:
+        yield (
+            f"volts of shape {pulse.volts.shape} at {corners} corners",
+            f"shape (corners, {spec.lines}) with 2 corners or more",
+        )
+        return
+    if not np.isfinite(pulse.volts).all():
+        yield "a voltage that is not a finite number", "finite volts on every line, 0 where it is open"
+    if not (pulse.seconds[0] == 0.0 and np.all(np.diff(pulse.seconds) > 0)):
+        yield "times that do not start at 0 and increase", "0 s first, then later and later"
+    if not pulse.repeats >= 1:
+        yield f"{pulse.repeats} repeats", "1 or more"
+
+
+def _unmakeable(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
+    length = float(pulse.seconds[-1])
+    if not (spec.shortest_pulse <= length <= spec.longest_pulse):
+        yield f"{length:.6g} s long", f"{spec.shortest_pulse:.6g} s to {spec.longest_pulse:.6g} s"
+    if spec.shapes is Shapes.STEPS:
+        slopes = np.diff(pulse.seconds)[np.diff(pulse.volts, axis=0).any(axis=1)]
+        if not np.all(slopes <= spec.edge_seconds):
+            yield (
+                f"an edge of {slopes.max():.6g} s",
+                f"levels with edges of {spec.edge_seconds:.6g} s at most",
+            )
+    for group in spec.shared_sources:
+        waves = pulse.volts[:, [line for line in group if pulse.driven[line]]]
+        if waves.shape[1] > 1 and not np.all(waves == waves[:, :1]):
+            yield f"different voltages on lines {group}", "one and the same: they share a source"
+    if pulse.volts[:, list(spec.grounded)].any():
+        yield "a voltage on a line that can only be grounded", "0 V, or left open"
+
+
+def _harmful(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
+    exposed = spec.exposed(pulse)
+    if len(exposed) == 0:
+        return
+    across, ohms = spec.across(pulse, exposed), spec.loop_ohms(pulse.driven, exposed)
+    for column, index in enumerate(map(int, exposed)):
+        limits, name = spec.sites[index].limits, spec.label(index)
+        low, high = float(across[:, column].min()), float(across[:, column].max())
+        if not (limits.low_volts <= low and high <= limits.high_volts):
+            peak = high if not high <= limits.high_volts else low
+            yield (
+                f"{peak:.6g} V across site {name}",
+                f"{limits.low_volts:.6g} V to {limits.high_volts:.6g} V",
+            )
+        amps = max(-low, high) / float(ohms[column])
+        if not amps <= limits.amps:
+            yield (
+                f"{amps:.6g} A through site {name} if it had {limits.least_ohms:.6g} ohm",
+                f"{limits.amps:.6g} A ({spec.sites[index].dopant})",
+            )
+        if not pulse.seconds[-1] <= limits.seconds:
+            yield f"{pulse.seconds[-1]:.6g} s on site {name}", f"{limits.seconds:.6g} s"

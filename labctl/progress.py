@@ -1,0 +1,118 @@
+"""What a training session says while it works: sites done, rate, joules so far, time left.
+
+It watches the one loop from outside and must cost it nothing: a list of pulses is counted in under
+a microsecond, and drawn only when it is time to. On a terminal it is a bar that changes ten times
+a second; elsewhere a plain line for each tenth of the work, at most one a second. All of it goes to
+stderr, so that stdout holds answers alone. A terminal that goes away does not end the session.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from labctl.console import is_terminal
+from labctl.pulse import Purpose
+from labctl.quantity import format_quantity, printable
+
+if TYPE_CHECKING:
+    from labctl.energy import Charge, Ledger
+    from labctl.pulse import Pulse, Trace
+    from labctl.session import Observer
+    from labctl.spec import Spec
+    from labctl.training import Assignment
+
+BAR_SECONDS = 0.1
+"""[s] between two pictures of the bar."""
+LINE_SECONDS = 1.0
+"""[s] between two plain lines, at least."""
+LINE_SHARE = 0.1
+"""Of the sites, between two plain lines, at least."""
+
+
+class Progress:
+    """A `Watch` for `training_run`; entered around the session."""
+
+    def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._quiet = quiet
+        self._bar: Any = None
+        self._every = BAR_SECONDS if is_terminal(self._stream) else LINE_SECONDS
+        self._pulses = 0
+        self._done = 0
+        self._doing = "starting"
+        self._told = 0.0
+        """Share of the sites at the last plain line."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, assignment: Assignment, spec: Spec, ledger: Ledger) -> Observer:
+        """Begin to watch a session."""
+        order = [int(site) for site in assignment.placement.order()]
+        self._order = {site: index for index, site in enumerate(order)}
+        self._sites, self._spec, self._ledger = len(order), spec, ledger
+        self._began = time.monotonic()
+        self._next = float("inf") if self._quiet else self._began + self._every
+        if not self._quiet and is_terminal(self._stream):
+            self._bar = _rich_bar(self._stream, self._sites)
+        return self._observe
+
+    def _observe(self, pulses: Sequence[Pulse], traces: Sequence[Trace], charges: Sequence[Charge]) -> None:
+        if not charges:
+            return
+        self._pulses += len(charges)
+        purpose, site = charges[0][:2]
+        if purpose is Purpose.PROGRAM and site is not None:
+            self._done = self._order.get(site, self._done)
+        elif purpose is Purpose.INFER:
+            self._done = self._sites
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + self._every
+            self._doing = self._spec.label(site) if purpose is Purpose.PROGRAM and site is not None else purpose
+            with suppress(OSError, ValueError):  # nobody is looking any more
+                self._draw(now)
+
+    def _draw(self, now: float) -> None:
+        if self._bar is not None:
+            self._bar.update(0, completed=self._done, description=printable(self.line(now)), refresh=True)
+        elif self._done / self._sites >= self._told + LINE_SHARE:
+            self._told = self._done / self._sites
+            self._stream.write(printable(self.line(now)) + "\n")
+            self._stream.flush()
+
+    def line(self, now: float) -> str:
+        """All that is known, in one line."""
+        elapsed = max(now - self._began, 1e-9)
+        joules = format_quantity(float(self._ledger.total().joules[0]), "J", 3)
+        left = f"{elapsed / self._done * (self._sites - self._done):.0f} s left" if self._done else ""
+        parts = [
+            f"{self._done} of {self._sites} sites, {self._doing}",
+            f"{self._pulses} pulses",
+            f"{self._pulses / elapsed:.0f}/s",
+            joules,
+            left,
+        ]
+        return "; ".join(part for part in parts if part)
+
+
+def _rich_bar(stream: TextIO, sites: int) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (BarColumn(bar_width=30), TextColumn("{task.description}", markup=False))
+    bar = RichProgress(*columns, console=Console(file=stream), auto_refresh=False, transient=True)
+    bar.start()
+    bar.add_task("starting", total=sites)
+    return bar

@@ -1,0 +1,172 @@
+"""Circuits as text for ngspice, made from numbers and nothing else.
+
+A `Netlist` is a circuit without its waveforms: those of one transient come in with `job`. A short
+waveform and the initial states are altered in a circuit that stays loaded, so the text of a circuit
+says nothing of either, and the next pulse on the same kind of device finds it there. A long waveform
+stands in the text.
+
+A device is a current between two nodes, and a capacitor of 1 F whose voltage is its state x::
+
+    bd a b i=I(v(a,b), v(x))        bx 0 x i=dx/dt(v(a,b), v(x))        cx x 0 1
+
+both from the one statement of its equations (`sim_backend.devices.spice`). The path of one selected
+device is that of the fast twin (`sim_backend.path_kernel`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from labctl.pulse import Floats
+from sim_backend.devices import equations, parameters
+from sim_backend.devices.spice import expression, number
+from sim_backend.engine import Job
+from sim_backend.stretches import Stretch
+from sim_backend.transient import MOST_CHARACTERS
+
+PAIRS = 10
+"""Corners on one line of a long waveform."""
+
+
+class Source(NamedTuple):
+    """A voltage source from `node` to ground that drives a line."""
+
+    name: str
+    node: str
+    line: int
+
+
+class State(NamedTuple):
+    """A capacitor whose voltage is carried from one transient to the next."""
+
+    name: str
+    node: str
+
+
+class Probe(NamedTuple):
+    """Where the voltage and the current of a line are found."""
+
+    line: int
+    volts: str
+    """Name of a node."""
+    amps: str | None
+    """Element whose branch current flows out of the line, into its positive end; None: an open line."""
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A circuit without its waveforms, and how closely to look at it."""
+
+    title: str
+    elements: tuple[str, ...]
+    sources: tuple[Source, ...]
+    states: tuple[State, ...]
+    """Those of the devices first, in their order."""
+    probes: tuple[Probe, ...]
+    tolerance: float = 1e-5
+    """ngspice's `reltol`. With `steps` it leaves at worst 5e-4 in the conductance after a pulse and 1e-3
+    in its energy; 1e-4 and 50 would leave three times that and save a tenth of the time."""
+    steps: int = 100
+    """Fewest steps in a pulse."""
+
+    @cached_property
+    def vectors(self) -> tuple[str, ...]:
+        """What a transient is to bring back: nodes of the states first, then each thing once."""
+        nodes = [state.node for state in self.states] + [probe.volts for probe in self.probes]
+        branches = [f"{probe.amps}#branch" for probe in self.probes if probe.amps]
+        return (*nodes[: len(self.states)], *dict.fromkeys([*nodes[len(self.states) :], *branches]))
+
+    @cached_property
+    def body(self) -> str:
+        """All but the title and the sources."""
+        saved = " ".join(
+            f"i({name.removesuffix('#branch')})" if name.endswith("#branch") else f"v({name})"
+            for name in dict.fromkeys(self.vectors)
+        )
+        return "\n".join(
+            [*self.elements, f".options noacct reltol={self.tolerance!r}", f".save {saved}", ".end"]
+        )
+
+
+def job(netlist: Netlist, stretch: Stretch, states: Floats) -> Job:
+    """The transient of this circuit through this stretch, from these states (states,) [V of a capacitor]."""
+    alter = [
+        f"{state.name} ic = {number(value)}"
+        for state, value in zip(netlist.states, states.tolist(), strict=True)
+    ]
+    lines = [f"* {netlist.title}"]
+    for source in netlist.sources:
+        wave = stretch.volts[:, source.line]
+        if np.all(wave == wave[0]):
+            lines.append(f"{source.name} {source.node} 0 {number(wave[0])}")
+            continue
+        pairs = [
+            f"{second!r} {volt!r}"
+            for second, volt in zip(stretch.seconds.tolist(), wave.tolist(), strict=True)
+        ]
+        short = f"@{source.name}[pwl] = [ {' '.join(pairs)} ]"
+        if len(short) <= MOST_CHARACTERS:
+            alter.append(short)
+            lines.append(f"{source.name} {source.node} 0 pwl(0 0 1 0)")
+        else:
+            lines += _long(source, pairs)
+    text = "\n".join([*lines, netlist.body])
+    max_step = stretch.shortest / netlist.steps
+    return Job(text, float(stretch.seconds[-1]), max_step, netlist.vectors, tuple(alter))
+
+
+def _long(source: Source, pairs: Sequence[str]) -> list[str]:
+    rows = [f"+ {' '.join(pairs[first : first + PAIRS])}" for first in range(0, len(pairs), PAIRS)]
+    return [f"{source.name} {source.node} 0 pwl(", *rows, "+ )"]
+
+
+def device(name: str, top: str, bottom: str, row: Floats) -> tuple[list[str], State]:
+    """The elements of a device of these parameters between two nodes, and its state."""
+    amps, rate = _expressions(row.tobytes())
+    nodes = {"v": f"v({top},{bottom})", "x": f"v(x{name})"}
+    elements = [
+        f"bd{name} {top} {bottom} i={amps.format(**nodes)}",
+        f"bx{name} 0 x{name} i={rate.format(**nodes)}",
+        f"cx{name} x{name} 0 1 ic=0",
+    ]
+    return elements, State(f"cx{name}", f"x{name}")
+
+
+@lru_cache(maxsize=1024)
+def _expressions(row: bytes) -> tuple[str, str]:
+    """Current and rate with `{v}` and `{x}` in the place of the device's own nodes."""
+    arguments = parameters.arguments(np.frombuffer(row)) | {"v": "{v}", "x": "{x}"}
+    return (
+        expression(equations.metastable_current, arguments),
+        expression(equations.metastable_rate, arguments),
+    )
+
+
+def resistor(name: str, start: str, end: str, ohms: float) -> str:
+    """A resistor; there is none of 0 ohm in ngspice, so whoever has one joins its nodes."""
+    return f"r{name} {start} {end} {number(ohms)}"
+
+
+def path(lines: tuple[int, int], ohms: tuple[float, float], farads: float, row: Floats) -> Netlist:
+    """One selected device of these parameters between two `lines` with their series resistors [ohm].
+
+    `farads` [F] are at the node between the row's resistor and the device; without one, nowhere.
+    """
+    top, bottom = ("a" if ohms[0] else "s"), ("b" if ohms[1] else "c")
+    elements, state = device("", top, bottom, row)
+    states = [state]
+    if ohms[0]:
+        elements.append(resistor("s", "s", top, ohms[0]))
+    if ohms[1]:
+        elements.append(resistor("c", bottom, "c", ohms[1]))
+    if farads and ohms[0]:
+        elements.append(f"ca {top} 0 {number(farads)} ic=0")
+        states.append(State("ca", top))
+    sources = (Source("vs", "s", lines[0]), Source("vc", "c", lines[1]))
+    probes = tuple(Probe(source.line, source.node, source.name) for source in sources)
+    return Netlist("one selected device", tuple(elements), sources, tuple(states), probes)

@@ -1,0 +1,90 @@
+"""The ngspice board: what is connected as a netlist, a list of pulses as one transient.
+
+The state of every device is kept by the chip, not by ngspice: each transient starts from the states
+that the last one ended in, so an engine that dies loses nothing but the pulses that were under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from labctl.config import PositiveSeconds
+from labctl.pulse import Floats, Pulse
+from sim_backend.engine import Engine
+from sim_backend.netlist import Netlist, job, path
+from sim_backend.netlist_array import array
+from sim_backend.simulated import Samples, SimulatedBoard, SimulatedSettings
+from sim_backend.stretches import stretches, weighted, with_samples_at
+
+
+class NgspiceSettings(SimulatedSettings):
+    """The `[board]` table of a bench file for the ngspice board."""
+
+    library: str | None = None
+    """The file of libngspice; none: that of the environment variable LABCTL_NGSPICE, or the system's."""
+    deadline: PositiveSeconds = 60.0
+    """For one transient."""
+
+
+class NgspiceBoard(SimulatedBoard):
+    """Selectors, crossbars and the network board, solved by ngspice in a process of its own."""
+
+    Settings = NgspiceSettings
+
+    def __init__(self, settings: NgspiceSettings) -> None:
+        super().__init__(settings)
+        self._engine = Engine(settings.library, settings.deadline)
+        self._netlists: dict[bytes, Netlist] = {}
+
+    def _open(self) -> None:
+        super()._open()
+        _ = self._engine.version  # a library that is missing is missed now, not at the first pulse
+
+    def _close(self) -> None:
+        self._engine.close()
+
+    def _solve_path(self, pulses: Sequence[Pulse], site: int, row: Floats) -> Iterator[Samples]:
+        place = self.spec.sites[site]
+        lines = place.row, self.spec.rows + place.column
+        ohms = self.spec.series_ohms[lines[0]], self.spec.series_ohms[lines[1]]
+        netlist = path(lines, ohms, self._parasitics.sense_farads, row)
+        return self._run(netlist, pulses, [site])
+
+    def _solve_array(self, pulses: Sequence[Pulse], sites: Sequence[int], rows: Floats) -> Iterator[Samples]:
+        netlist = array(self.spec, self._parasitics, pulses[0].driven, sites, rows)
+        return self._run(netlist, pulses, sites)
+
+    def _run(self, netlist: Netlist, pulses: Sequence[Pulse], sites: Sequence[int]) -> Iterator[Samples]:
+        """Transient after transient; the chip's states follow what has been solved."""
+        states = np.zeros(len(netlist.states))
+        states[: len(sites)] = self._chip.x[list(sites)]
+        pieces: list[Samples] = []
+        for stretch in stretches(pulses):
+            waves = self._engine.transient(job(netlist, stretch, states))
+            states = waves.values[: len(states), -1]
+            self._chip.x[list(sites)] = states[: len(sites)]
+            seconds, values, ends = with_samples_at(stretch.ends, waves.seconds, waves.values)
+            volts, amps = self._on_lines(netlist, values)
+            for complete, (part, weights) in zip(stretch.complete, weighted(seconds, ends), strict=True):
+                pieces.append(Samples(weights, volts[part], amps[part]))
+                if complete:
+                    yield _joined(pieces)
+                    pieces = []
+
+    def _on_lines(self, netlist: Netlist, values: Floats) -> tuple[Floats, Floats]:
+        """Volts and amps (samples, lines) from the vectors of the netlist (vectors, samples)."""
+        found = dict(zip(netlist.vectors, values, strict=True))
+        volts, amps = np.zeros((2, values.shape[1], self.spec.lines))
+        for line, node, branch in netlist.probes:
+            volts[:, line] = found[node]
+            if branch is not None:
+                amps[:, line] = -found[f"{branch}#branch"]
+        return volts, amps
+
+
+def _joined(pieces: Sequence[Samples]) -> Samples:
+    if len(pieces) == 1:
+        return pieces[0]
+    return Samples(*(np.concatenate(parts) for parts in zip(*pieces, strict=True)))
