@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.table import Table
 from labctl import session
 from labctl.board import Board
 from labctl.energy import Ledger
 from labctl.limits import Limits
+from labctl.parts import Site
 from labctl.plan import Plan
 from labctl.pulse import Pulse, Purpose, Trace
-from labctl.parts import Site
 from labctl.spec import Spec
 from labctl.store import Store
 
@@ -73,3 +74,18 @@ def csv_points_per_second(count: int, folder: Path | None = None) -> float:
             writer.writerow([pulse.purpose, pulse.volts[1, 0], pulse.seconds[-1], 1e-5])
             file.flush()
         return count / (time.perf_counter() - start)
+
+
+def journal() -> Table:
+    """Points per second, in lists, one by one, and of a CSV file."""
+    rates = {
+        "labctl, lists of 1,000": points_per_second(50_000, 1_000),
+        "labctl, one by one": points_per_second(2_000, 1),
+        "flushed CSV": csv_points_per_second(50_000),
+    }
+    rows = tuple((name, f"{rate:,.0f}") for name, rate in rates.items())
+    return Table(
+        "points through plan, limits, bill and durable journal, on a board that does nothing",
+        ("how", "points per second"),
+        rows,
+    )

@@ -75,8 +75,7 @@ class Bench:
     @property
     def tariff(self) -> Tariff:
         """The periphery's tariff."""
-        table = self.file.tariff
-        return Tariff(table.name, table.power, table.energy_per_pulse)
+        return tariff_of(self.file)
 
     def board(self, run: Path) -> Board:
         """A new board, not open yet, for a run in this folder."""
@@ -98,6 +97,11 @@ class Bench:
         )
 
 
+def tariff_of(file: BenchFile) -> Tariff:
+    """The periphery's tariff that a bench file states; the board's class need not be there for it."""
+    return Tariff(file.tariff.name, file.tariff.power, file.tariff.energy_per_pulse)
+
+
 def _placed(value: object, run: Path) -> object:
     return value.replace(RUN, str(run)) if isinstance(value, str) else value
 
@@ -110,7 +114,7 @@ def _board_class(path: str, source: str) -> type[Board]:
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise Unavailable(
             f'{source}: class = "{shown}" cannot be had: {printable(str(error))}',
-            allowed='"module:Class" of a board that Python can import, such as "sim_backend.compact:CompactBoard"',
+            allowed='"module:Class" of a board, such as "sim_backend.compact:CompactBoard"',
             todo="correct the name, or install the package that it is in",
         ) from error
     if not (isinstance(found, type) and issubclass(found, Board)):

@@ -111,7 +111,9 @@ def ngspice() -> Finding:
         todo = f"set {LIBRARY_VARIABLE} to the ngspice library" if named else "install libngspice0 again"
         return _no_ngspice(f"{name} cannot be used: {error}", todo)
     if found is None:
-        return Finding(Level.WARNING, "ngspice", f"{name} does not tell its version", "`labctl check` a bench on it")
+        return Finding(
+            Level.WARNING, "ngspice", f"{name} does not tell its version", "`labctl check` a bench on it"
+        )
     if found < OLDEST_NGSPICE:
         return _no_ngspice(f"version {found} ({name})", f"install version {OLDEST_NGSPICE} or newer")
     return Finding(Level.OK, "ngspice", f"version {found} ({name})")
@@ -122,7 +124,9 @@ def _no_ngspice(found: str, todo: str) -> Finding:
 
 
 _SEND_CHAR = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p)
-_EXIT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_bool, ctypes.c_bool, ctypes.c_int, ctypes.c_void_p)
+_EXIT = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_int, ctypes.c_bool, ctypes.c_bool, ctypes.c_int, ctypes.c_void_p
+)
 _said: list[str] = []
 
 
@@ -164,7 +168,9 @@ def _writable(runs: Path, here: Path) -> Finding:
             file.write(b"x")
     except OSError as error:
         found = f"{runs} cannot be written to: {error.strerror or error}"
-        return Finding(Level.PROBLEM, "folder of runs", found, "give yourself permission, or choose another: --runs")
+        return Finding(
+            Level.PROBLEM, "folder of runs", found, "give yourself permission, or choose another: --runs"
+        )
     will = "" if here == runs else ", made by the first run"
     return Finding(Level.OK, "folder of runs", f"{runs}{will}")
 

@@ -52,6 +52,10 @@ def read_experiment(path: Path) -> Experiment:
 
 def images_of(experiment: Experiment, folder: Path) -> ImageSet:
     """The image set that it names; files are beside the experiment file, in `folder`."""
+    if experiment.images.file is not None and experiment.images.set != "file":
+        raise BadConfig(
+            f'images.file is given, but images.set is "{experiment.images.set}"', allowed='set = "file"'
+        )
     match experiment.images.set:
         case "letters":
             return letters(experiment.images.letter)
@@ -59,7 +63,9 @@ def images_of(experiment: Experiment, folder: Path) -> ImageSet:
             return lines_against_diagonals()
         case "file":
             if experiment.images.file is None:
-                raise BadConfig('images.file is missing; images.set is "file"', allowed="the path of a TOML file")
+                raise BadConfig(
+                    'images.file is missing; images.set is "file"', allowed="the path of a TOML file"
+                )
             return read_image_set(folder / experiment.images.file)
 
 

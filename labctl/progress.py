@@ -79,7 +79,9 @@ class Progress:
             self._done = self._sites
         if (now := time.monotonic()) >= self._next:
             self._next = now + self._every
-            self._doing = self._spec.label(site) if purpose is Purpose.PROGRAM and site is not None else purpose
+            self._doing = (
+                self._spec.label(site) if purpose is Purpose.PROGRAM and site is not None else purpose
+            )
             with suppress(OSError, ValueError):  # nobody is looking any more
                 self._draw(now)
 

@@ -161,7 +161,10 @@ def by_purpose(ledger: Ledger) -> Table:
     """One row a purpose, the estimated ones apart, and the total of what was measured and estimated."""
     kinds = dict.fromkeys((purpose, estimated) for purpose, _, estimated, _ in ledger.rows())
     rows = [
-        _row(f"{purpose} (estimated)" if estimated else purpose, ledger.total(purpose=purpose, estimated=estimated))
+        _row(
+            f"{purpose} (estimated)" if estimated else purpose,
+            ledger.total(purpose=purpose, estimated=estimated),
+        )
         for purpose, estimated in kinds
     ]
     return Table(("purpose", "pulses", *SINKS, "time"), [*rows, _row("total", ledger.total())])

@@ -1,46 +1,31 @@
-"""A training session from its files to its result: begin it, go on with it, try it dry.
+"""A training session from its beginning to its result: begin it, go on with it, try it dry.
 
-This is where the pure parts meet the board and the run folder. A run keeps the experiment and the
-bench as they were when it began, so that it can go on with them whatever became of the files.
+This is where the pure parts meet the board and the run folder.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import numpy as np
-
-from labctl.bench import Bench, BenchFile
 from labctl.board import Board
-from labctl.config import build, dump
 from labctl.energy import Charge, Ledger
 from labctl.errors import BadRun
-from labctl.experiment import Experiment, budget_of
-from labctl.images import ImageSet
-from labctl.journal import Journal, recompute
+from labctl.experiment import budget_of
+from labctl.journal import Stored, recompute
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.runfolder import run_folder
 from labctl.session import Observer, run
 from labctl.spec import Spec
 from labctl.store import Store
 from labctl.training import Assignment, Trained, assign, train
+from labctl.training_session import Session, about, assigned, refuse_another, result, session_of
 from labctl.write_verify import Spent
 
 MEBIBYTE = 2**20
-
-
-@dataclass(frozen=True)
-class Session:
-    """What a training session needs, read and checked; nothing is open yet."""
-
-    experiment: Experiment
-    images: ImageSet
-    bench: Bench
 
 
 @dataclass(frozen=True)
@@ -60,6 +45,7 @@ class Forecast:
     assignment: Assignment
     trained: Trained
     ledger: Ledger
+    spec: Spec
     worst_joules: float
     """[J] if every site had its least resistance all the time."""
 
@@ -75,10 +61,10 @@ def begin(
     board = session.bench.board(run_folder(base, name))
     assignment = assign(session.images, board.spec, session.experiment.training)
     keep = session.experiment.keep_waveforms * MEBIBYTE
-    with Store.create(base, name, board.spec, _about(session), keep_bytes=keep) as store:
-        store.note("assignment", _assigned(assignment))
+    with Store.create(base, name, board.spec, about(session), keep_bytes=keep) as store:
+        store.note("assignment", assigned(assignment))
         with board:
-            return _train(session, assignment, board, store, Ledger(), watch, stop)
+            return _train(session, assignment, board, store, None, watch, stop)
 
 
 def resume(base: Path, name: str, watch: Watch, stop: Callable[[], bool] | None = None) -> Finished:
@@ -89,15 +75,19 @@ def resume(base: Path, name: str, watch: Watch, stop: Callable[[], bool] | None 
         session = session_of(store.journal)
         board = session.bench.board(store.folder)
         assignment = assign(session.images, board.spec, session.experiment.training)
-        ledger = recompute(store.journal, board.spec)
-        unknown = [entry.id for entry in store.journal.unknown()]
-        store.note("resumed", {"unknown": unknown})
+        refuse_another(store.journal, assigned(assignment))
+        before = _Before(recompute(store.journal, board.spec), tuple(store.journal.unknown()))
+        store.note("assignment", assigned(assignment))
+        store.note("resumed", {"unknown": [entry.id for entry in before.unknown]})
         with board:
-            return _train(session, assignment, board, store, ledger, watch, stop)
+            return _train(session, assignment, board, store, before, watch, stop)
 
 
 def rehearse(session: Session, watch: Watch) -> Forecast:
-    """Train a new chip on the simulated board that stands in for the bench; nothing real is driven or kept."""
+    """Train a new chip on the simulated board that stands in for the bench; nothing real is driven or kept.
+
+    The budget is not applied: what the session would cost without it says whether it fits.
+    """
     worst = 0.0
     with TemporaryDirectory() as nowhere:
         board = session.bench.for_dry_runs().board(Path(nowhere))
@@ -112,8 +102,43 @@ def rehearse(session: Session, watch: Watch) -> Forecast:
 
         plan = train(assignment, board.spec, session.experiment.training)
         with board:
-            trained = run(plan, board, ledger=ledger, budget=budget_of(session.experiment), observer=observe)
-        return Forecast(assignment, trained, ledger, worst)
+            trained = run(plan, board, ledger=ledger, observer=observe)
+        return Forecast(assignment, trained, ledger, board.spec, worst)
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What a run has behind it when it goes on."""
+
+    ledger: Ledger
+    unknown: tuple[Stored, ...]
+    """Pulses of unknown outcome: never repeated, and counted as if they had been driven."""
+
+    @property
+    def was_reset(self) -> bool:
+        """True where any reset was, or could have been, driven."""
+        unknown = any(entry.pulse.purpose is Purpose.RESET for entry in self.unknown)
+        return unknown or self.ledger.total(purpose=Purpose.RESET).pulses > 0
+
+    def spent(self, spec: Spec) -> dict[int, Spent]:
+        """What programming of each site cost, without its reads; of unknown, no joules."""
+        known = {
+            site
+            for purpose, site, *_ in self.ledger.rows()
+            if purpose is Purpose.PROGRAM and site is not None
+        }
+        spent = {site: _sum(self.ledger, site) for site in known}
+        for entry in self.unknown:
+            site = spec.target(entry.pulse)
+            if entry.pulse.purpose is Purpose.PROGRAM and site is not None:
+                pulses, seconds, joules = astuple(spent.get(site, Spent()))
+                spent[site] = Spent(pulses + 1, seconds + entry.pulse.duration, joules)
+        return spent
+
+
+def _sum(ledger: Ledger, site: int) -> Spent:
+    entry = ledger.total(purpose=Purpose.PROGRAM, site=site)
+    return Spent(entry.pulses, float(entry.seconds.sum()), float(entry.joules[0]))
 
 
 def _train(
@@ -121,16 +146,17 @@ def _train(
     assignment: Assignment,
     board: Board,
     store: Store,
-    ledger: Ledger,
+    before: _Before | None,
     watch: Watch,
     stop: Callable[[], bool] | None,
 ) -> Finished:
+    ledger = before.ledger if before else Ledger()
     plan = train(
         assignment,
         board.spec,
         session.experiment.training,
-        skip_reset=ledger.total(purpose=Purpose.RESET).pulses > 0,
-        spent=_spent(ledger),
+        skip_reset=before is not None and before.was_reset,
+        spent=before.spent(board.spec) if before else None,
     )
     observer = watch(assignment, board.spec, ledger)
     trained = run(
@@ -142,67 +168,5 @@ def _train(
         observer=observer,
         stop=stop,
     )
-    store.note("result", _result(trained))
+    store.note("result", result(trained, ledger))
     return Finished(store.folder.name, assignment, trained, ledger)
-
-
-def _spent(ledger: Ledger) -> dict[int, Spent]:
-    """What each site's programming has cost so far, reads after pulses not counted."""
-    return {
-        site: Spent(entry.pulses, float(entry.seconds.sum()), float(entry.joules[0]))
-        for purpose, site, _, entry in ledger.rows()
-        if purpose is Purpose.PROGRAM and site is not None
-    }
-
-
-# ---- what a run keeps of them, as JSON ---------------------------------------------------------
-
-
-def _about(session: Session) -> dict[str, Any]:
-    images = session.images
-    return {
-        "experiment": dump(session.experiment),
-        "bench": dump(session.bench.file),
-        "bench_source": session.bench.source,
-        "images": {
-            "name": images.name,
-            "pixels": images.pixels.tolist(),
-            "labels": images.labels.tolist(),
-        },
-    }
-
-
-def session_of(journal: Journal) -> Session:
-    """The session that a run was begun with."""
-    meta, source = journal.meta, str(journal.folder)
-    try:
-        images = ImageSet(
-            meta["images"]["name"], np.array(meta["images"]["pixels"]), np.array(meta["images"]["labels"])
-        )
-        return Session(
-            build(meta["experiment"], Experiment, f"{source}: the experiment"),
-            images,
-            Bench(build(meta["bench"], BenchFile, f"{source}: the bench"), meta["bench_source"], Path()),
-        )
-    except (KeyError, TypeError) as error:
-        raise BadRun(f"{source} is not the run of a training session: it lacks {error}") from error
-
-
-def _assigned(assignment: Assignment) -> dict[str, Any]:
-    return {
-        "targets_siemens": [None if math.isnan(target) else target for target in assignment.targets],
-        "weights": [layer.tolist() for layer in assignment.network.weights],
-        "window_siemens": [assignment.window.low, assignment.window.high],
-        "read_volts": assignment.read_volts,
-    }
-
-
-def _result(trained: Trained) -> dict[str, Any]:
-    return {
-        "right": trained.right,
-        "patterns": len(trained.answers),
-        "answers_volts": trained.answers.tolist(),
-        "predicted_volts": trained.predicted.tolist(),
-        "conductances_siemens": [None if math.isnan(one) else one for one in trained.conductances],
-        "outcomes": [asdict(outcome) for outcome in trained.outcomes],
-    }

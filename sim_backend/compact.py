@@ -27,6 +27,7 @@ class CompactBoard(SimulatedBoard):
     def __init__(self, settings: SimulatedSettings) -> None:
         super().__init__(settings)
         self._networks: dict[bytes, Network] = {}
+        self._scratch = np.empty((0, 5))
 
     def _solve_path(self, pulses: Sequence[Pulse], site: int, row: Floats) -> Iterator[Samples]:
         place = self.spec.sites[site]
@@ -48,7 +49,7 @@ class CompactBoard(SimulatedBoard):
         lines = np.zeros((2, len(out), self.spec.lines))
         lines[0, :, top], lines[0, :, bottom] = out[:, 1], out[:, 2]
         lines[1, :, top], lines[1, :, bottom] = out[:, 3], -out[:, 4]
-        return _cut(out[:, 0], lines[0], lines[1], counts, pulses)
+        return _cut(out[:, 0].copy(), lines[0], lines[1], counts, pulses)
 
     def _solve_array(self, pulses: Sequence[Pulse], sites: Sequence[int], rows: Floats) -> Iterator[Samples]:
         seconds, volts, ends = _chained(pulses)
@@ -65,26 +66,28 @@ class CompactBoard(SimulatedBoard):
         lines = self.spec.lines
         out, counts = self._grown(run, x, 1 + 2 * lines, len(seconds), len(ends))
         self._chip.x[list(sites)] = x
-        return _cut(out[:, 0], out[:, 1 : 1 + lines], out[:, 1 + lines :], counts, pulses)
+        both = out[:, 1:].copy()
+        return _cut(out[:, 0].copy(), both[:, :lines], both[:, lines:], counts, pulses)
 
     def _grown(
         self, run: Callable[[Floats, Floats, Indices], int], state: Floats, width: int, corners: int, pulses: int
     ) -> tuple[Floats, Indices]:
-        """Samples and their number for each pulse, in an array that grows until they fit."""
+        """Samples and their number for each pulse, in scratch space that grows until they fit."""
         counts = np.zeros(pulses, dtype=np.intp)
         before, room = state.copy(), 32 * corners
         while True:
-            out = np.empty((room, width))
-            used = run(state, out, counts)
+            if self._scratch.shape[1] != width or len(self._scratch) < room:
+                self._scratch = np.empty((room, width))
+            used = run(state, self._scratch, counts)
             if used >= 0:
-                return out[:used], counts
+                return self._scratch[:used], counts
             if used == path_kernel.TOO_STIFF:
                 raise NoConvergence(
                     f"{self.spec.name}: no step was short enough for the tolerance",
                     todo="check the device parameters: a rate or a conductance is not a finite number",
                 )
             state[:] = before
-            room *= 2
+            room = 2 * len(self._scratch)
 
 
 def _chained(pulses: Sequence[Pulse]) -> tuple[Floats, Floats, Indices]:

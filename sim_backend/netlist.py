@@ -42,10 +42,11 @@ class Source(NamedTuple):
 
 
 class State(NamedTuple):
-    """A capacitor whose voltage is carried from one transient to the next."""
+    """A capacitor from `node` to ground whose voltage is carried from one transient to the next."""
 
     name: str
     node: str
+    farads: float
 
 
 class Probe(NamedTuple):
@@ -94,47 +95,60 @@ class Netlist:
 
 
 def job(netlist: Netlist, stretch: Stretch, states: Floats) -> Job:
-    """The transient of this circuit through this stretch, from these states (states,) [V of a capacitor]."""
-    alter = [
-        f"{state.name} ic = {number(value)}"
-        for state, value in zip(netlist.states, states.tolist(), strict=True)
-    ]
-    lines = [f"* {netlist.title}"]
-    for source in netlist.sources:
-        wave = stretch.volts[:, source.line]
-        if np.all(wave == wave[0]):
-            lines.append(f"{source.name} {source.node} 0 {number(wave[0])}")
-            continue
-        pairs = [
-            f"{second!r} {volt!r}"
-            for second, volt in zip(stretch.seconds.tolist(), wave.tolist(), strict=True)
+    """The transient of this circuit through this stretch, from these states (states,) [V of a capacitor].
+
+    Where all waveforms are short, they and the states are altered in a circuit that stays loaded;
+    where one is long, all is in the text, which need not stay.
+    """
+    held, waves = _waveforms(netlist, stretch)
+    alter = [f"@{source.name}[pwl] = [ {' '.join(pairs)} ]" for source, pairs in waves.items()]
+    initial = states.tolist()
+    if all(len(text) <= MOST_CHARACTERS for text in alter):
+        alter += [
+            f"{name} ic = {volts!r}" for (name, _, _), volts in zip(netlist.states, initial, strict=True)
         ]
-        short = f"@{source.name}[pwl] = [ {' '.join(pairs)} ]"
-        if len(short) <= MOST_CHARACTERS:
-            alter.append(short)
-            lines.append(f"{source.name} {source.node} 0 pwl(0 0 1 0)")
-        else:
-            lines += _long(source, pairs)
-    text = "\n".join([*lines, netlist.body])
+        initial = [0.0] * len(initial)
+        waves = {source: ["0 0", "1 0"] for source in waves}
+    else:
+        alter = []
+    lines = [
+        f"* {netlist.title}",
+        *held,
+        *[line for source, pairs in waves.items() for line in _pwl(source, pairs)],
+        *[_capacitor(state, volts) for state, volts in zip(netlist.states, initial, strict=True)],
+        netlist.body,
+    ]
     max_step = stretch.shortest / netlist.steps
-    return Job(text, float(stretch.seconds[-1]), max_step, netlist.vectors, tuple(alter))
+    return Job("\n".join(lines), float(stretch.seconds[-1]), max_step, netlist.vectors, tuple(alter))
 
 
-def _long(source: Source, pairs: Sequence[str]) -> list[str]:
+def _waveforms(netlist: Netlist, stretch: Stretch) -> tuple[list[str], dict[Source, list[str]]]:
+    """The lines of the sources that are steady, and the corners of the others as text."""
+    seconds, volts = stretch.seconds.tolist(), stretch.volts.T.tolist()
+    steady = (stretch.volts == stretch.volts[0]).all(axis=0).tolist()
+    held = [f"{name} {node} 0 {volts[line][0]!r}" for name, node, line in netlist.sources if steady[line]]
+    moving = [source for source in netlist.sources if not steady[source.line]]
+    return held, {source: list(map("{!r} {!r}".format, seconds, volts[source.line])) for source in moving}
+
+
+def _capacitor(state: State, volts: float) -> str:
+    return f"{state.name} {state.node} 0 {state.farads!r} ic={volts!r}"
+
+
+def _pwl(source: Source, pairs: Sequence[str]) -> list[str]:
     rows = [f"+ {' '.join(pairs[first : first + PAIRS])}" for first in range(0, len(pairs), PAIRS)]
     return [f"{source.name} {source.node} 0 pwl(", *rows, "+ )"]
 
 
 def device(name: str, top: str, bottom: str, row: Floats) -> tuple[list[str], State]:
-    """The elements of a device of these parameters between two nodes, and its state."""
+    """The sources of a device of these parameters between two nodes, and its state."""
     amps, rate = _expressions(row.tobytes())
     nodes = {"v": f"v({top},{bottom})", "x": f"v(x{name})"}
     elements = [
         f"bd{name} {top} {bottom} i={amps.format(**nodes)}",
         f"bx{name} 0 x{name} i={rate.format(**nodes)}",
-        f"cx{name} x{name} 0 1 ic=0",
     ]
-    return elements, State(f"cx{name}", f"x{name}")
+    return elements, State(f"cx{name}", f"x{name}", 1.0)
 
 
 @lru_cache(maxsize=1024)
@@ -165,8 +179,7 @@ def path(lines: tuple[int, int], ohms: tuple[float, float], farads: float, row: 
     if ohms[1]:
         elements.append(resistor("c", bottom, "c", ohms[1]))
     if farads and ohms[0]:
-        elements.append(f"ca {top} 0 {number(farads)} ic=0")
-        states.append(State("ca", top))
+        states.append(State("ca", top, farads))
     sources = (Source("vs", "s", lines[0]), Source("vc", "c", lines[1]))
     probes = tuple(Probe(source.line, source.node, source.name) for source in sources)
     return Netlist("one selected device", tuple(elements), sources, tuple(states), probes)

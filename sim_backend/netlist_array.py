@@ -90,26 +90,25 @@ def _neurons(spec: Spec, parasitics: Parasitics, rows: Floats) -> Netlist:
         added, state = device(str(name), f"n{place.row}", f"n{spec.rows + place.column}", row)
         elements += added
         states.append(state)
+    pole = TRANSCONDUCTANCE / (2 * math.pi * parasitics.amplifier_hertz)
     outputs = {neuron.output for neuron in spec.neurons}
     sources = [Source(f"v{line}", f"n{line}", line) for line in range(spec.rows) if line not in outputs]
     probes = [Probe(source.line, source.node, source.name) for source in sources]
     for name, neuron in enumerate(spec.neurons):
         elements += _neuron(str(name), neuron, parasitics)
-        states.append(State(f"cp{name}", f"p{name}"))
+        states.append(State(f"cp{name}", f"p{name}", pole))
         probes.append(Probe(neuron.column, f"n{neuron.column}", f"vm{name}"))
         probes.append(Probe(neuron.output, f"n{neuron.output}", f"bo{name}"))
     return Netlist("neurons", tuple(elements), tuple(sources), tuple(states), tuple(probes), *NEARLY_STATIC)
 
 
 def _neuron(name: str, neuron: Neuron, parasitics: Parasitics) -> list[str]:
-    farads = TRANSCONDUCTANCE / (2 * math.pi * parasitics.amplifier_hertz)
     total = "+".join(f"v(n{line})" for line in neuron.inputs)
     low, high = number(neuron.low_volts), number(neuron.high_volts)
     reference = neuron.reference_siemens
     return [
         f"vm{name} n{neuron.column} s{name} 0",
         f"gp{name} 0 p{name} 0 s{name} {number(TRANSCONDUCTANCE)}",
-        f"cp{name} p{name} 0 {number(farads)} ic=0",
         resistor(f"p{name}", f"p{name}", "0", parasitics.amplifier_gain / TRANSCONDUCTANCE),
         f"e{name} t{name} 0 p{name} 0 1",
         resistor(f"f{name}", f"t{name}", f"s{name}", neuron.feedback_ohms),

@@ -7,12 +7,13 @@ that the last one ended in, so an engine that dies loses nothing but the pulses 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from labctl.config import PositiveSeconds
 from labctl.pulse import Floats, Pulse
-from sim_backend.engine import Engine
+from sim_backend.engine import LOADED, Engine
 from sim_backend.netlist import Netlist, job, path
 from sim_backend.netlist_array import array
 from sim_backend.simulated import Samples, SimulatedBoard, SimulatedSettings
@@ -36,7 +37,9 @@ class NgspiceBoard(SimulatedBoard):
     def __init__(self, settings: NgspiceSettings) -> None:
         super().__init__(settings)
         self._engine = Engine(settings.library, settings.deadline)
-        self._netlists: dict[bytes, Netlist] = {}
+        # A netlist takes longer to write than to look up, and most pulses go where the last one went.
+        self._path_netlist = lru_cache(maxsize=LOADED)(self._path_netlist)
+        self._array_netlist = lru_cache(maxsize=LOADED)(self._array_netlist)
 
     def _open(self) -> None:
         super()._open()
@@ -46,15 +49,21 @@ class NgspiceBoard(SimulatedBoard):
         self._engine.close()
 
     def _solve_path(self, pulses: Sequence[Pulse], site: int, row: Floats) -> Iterator[Samples]:
-        place = self.spec.sites[site]
-        lines = place.row, self.spec.rows + place.column
-        ohms = self.spec.series_ohms[lines[0]], self.spec.series_ohms[lines[1]]
-        netlist = path(lines, ohms, self._parasitics.sense_farads, row)
-        return self._run(netlist, pulses, [site])
+        return self._run(self._path_netlist(site, row.tobytes()), pulses, [site])
 
     def _solve_array(self, pulses: Sequence[Pulse], sites: Sequence[int], rows: Floats) -> Iterator[Samples]:
-        netlist = array(self.spec, self._parasitics, pulses[0].driven, sites, rows)
+        netlist = self._array_netlist(pulses[0].driven.tobytes(), tuple(sites), rows.tobytes())
         return self._run(netlist, pulses, sites)
+
+    def _path_netlist(self, site: int, row: bytes) -> Netlist:
+        place, ohms = self.spec.sites[site], self.spec.series_ohms
+        lines = place.row, self.spec.rows + place.column
+        series = ohms[lines[0]], ohms[lines[1]]
+        return path(lines, series, self._parasitics.sense_farads, np.frombuffer(row))
+
+    def _array_netlist(self, driven: bytes, sites: tuple[int, ...], rows: bytes) -> Netlist:
+        parameters = np.frombuffer(rows).reshape(len(sites), -1)
+        return array(self.spec, self._parasitics, np.frombuffer(driven, np.bool_), sites, parameters)
 
     def _run(self, netlist: Netlist, pulses: Sequence[Pulse], sites: Sequence[int]) -> Iterator[Samples]:
         """Transient after transient; the chip's states follow what has been solved."""

@@ -39,8 +39,8 @@ C61, C62, C63 = 8.083246795921522, -7.981132988064893, -31.52159432874371
 C64, C65 = 16.31930543123136, -6.058818238834054
 ALPHA2, ALPHA3, ALPHA4 = 0.386, 0.21, 0.63
 SLOPE1, SLOPE2, SLOPE3, SLOPE4 = 0.25, -0.1043, 0.1035, -0.0362
-FLOOR = 1e-2
-"""x and volts below which the tolerance is absolute."""
+FLOOR, FLOOR_VOLTS = 1e-2, 0.1
+"""x, and volts of the sense node, below which the tolerance is absolute."""
 SHORTEST_STEP = 1e-15
 TOO_SHORT, TOO_STIFF = -1, -2
 NUDGE = 1e-6
@@ -202,7 +202,7 @@ def follow(
         h = left if step >= 0.999 * left else min(step, 0.5 * left)
         nx, nv, ex, ev = attempt(x, v, t, h, now, drive, circuit, p)
         ex /= tolerance * (abs(nx) + FLOOR)
-        ev /= tolerance * (abs(nv) + FLOOR)
+        ev /= tolerance * (abs(nv) + FLOOR_VOLTS)
         error = sqrt(0.5 * (ex * ex + ev * ev))
         if not error <= 1.0:
             step = h * max(0.1, 0.9 * error**-0.25) if error == error else 0.1 * h  # noqa: PLR0124 - NaN

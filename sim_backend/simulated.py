@@ -110,7 +110,7 @@ class SimulatedBoard(Board):
             if len(sites) == 0:
                 yield from map(self._nothing, run)
                 continue
-            rows = np.array([self._chip.before(int(site), self._erases(run[0], int(site))) for site in sites])
+            rows = np.array([self._chip.before(site, self._erases(run[0], site)) for site in map(int, sites)])
             if len(sites) == 1 and not self.spec.computing(driven) and self.spec.isolating:
                 yield from self._solve_path(run, int(sites[0]), rows[0])
             else:
@@ -120,6 +120,9 @@ class SimulatedBoard(Board):
         return not self.spec.isolating and bool(pulse.driven.any())
 
     def _erases(self, pulse: Pulse, site: int) -> bool:
+        """Whether the pulse begins a new cycle of this site; nobody needs to know where none is drawn."""
+        if self._chip.steady:
+            return False
         place = self.spec.sites[site]
         across = pulse.volts[:, place.row] - pulse.volts[:, self.spec.rows + place.column]
         return bool(across.min() < 0 and -across.min() > across.max())

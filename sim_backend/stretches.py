@@ -83,12 +83,18 @@ def _parts(pulses: Sequence[Pulse]) -> Iterator[Part]:
 
 def _pieces(pulse: Pulse) -> Iterator[tuple[Floats, Floats]]:
     seconds, volts = pulse.seconds, pulse.volts
+    if len(seconds) <= MOST_CORNERS:
+        yield seconds, volts
+        return
     for first in range(0, len(seconds) - 1, MOST_CORNERS - 1):
         last = first + MOST_CORNERS
         yield seconds[first:last] - seconds[first], volts[first:last]
 
 
 def _joined(parts: Sequence[Part]) -> Stretch:
+    if len(parts) == 1:  # most calls have one pulse, and wait for it
+        seconds, volts, ends = parts[0]
+        return Stretch(seconds, volts, seconds[-1:], (ends,), float(seconds[-1]))
     lengths = np.array([part.seconds[-1] for part in parts])
     ends = np.cumsum(lengths)
     seconds, volts = [parts[0].seconds], [parts[0].volts]
@@ -136,7 +142,7 @@ def weighted(seconds: Floats, ends: Sequence[int]) -> Iterator[tuple[slice, Floa
     """
     before, after = np.empty(len(seconds)), np.zeros(len(seconds))
     before[0] = seconds[0]
-    after[:-1] = before[1:] = np.diff(seconds) / 2
+    after[:-1] = before[1:] = (seconds[1:] - seconds[:-1]) / 2
     both, first = before + after, 0
     for last in ends:
         weights = both[first : last + 1].copy()

@@ -1,6 +1,8 @@
 """Every board keeps every law, and `examine` tells of each law what became of it."""
 
 import inspect
+import subprocess
+import sys
 
 import pytest
 
@@ -59,6 +61,12 @@ def test_a_law_is_one_sentence_about_a_board(law: Law) -> None:
 
 def test_no_two_laws_share_a_name() -> None:
     assert len({law.__name__ for law in ALL}) == len(ALL)
+
+
+def test_no_verdict_where_python_strips_the_assertions() -> None:
+    source = "from labctl.contract import examine; examine(None, [])"
+    ended = subprocess.run([sys.executable, "-O", "-c", source], capture_output=True, text=True, check=False)
+    assert "no law can be broken" in ended.stderr
 
 
 class Recorder(NullBoard):

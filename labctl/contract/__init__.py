@@ -20,6 +20,7 @@ from labctl.contract.probe import DoesNotApply, Law
 from labctl.contract.programming import PROGRAMMING
 from labctl.contract.refusal import REFUSAL
 from labctl.contract.seam import SEAM
+from labctl.errors import Refused
 
 LAWS: tuple[Law, ...] = (*SEAM, *PHYSICS, *REFUSAL)
 PROGRAMMING_LAWS: tuple[Law, ...] = PROGRAMMING
@@ -47,6 +48,8 @@ class Verdict:
 
 def examine(board: Board, laws: Sequence[Law]) -> list[Verdict]:
     """Try every law, whatever becomes of those before it; the board is safe and closed after each."""
+    if not __debug__:
+        raise Refused("under `python -O` no law can be broken", todo="run it without -O and PYTHONOPTIMIZE")
     return [_verdict(board, law) for law in laws]
 
 

@@ -113,7 +113,7 @@ def small_reads_are_ohmic(board: Board) -> None:
 
 
 def neurons_sum_and_saturate(board: Board) -> None:
-    """A neuron answers, between its rails, with minus its resistor times its column's current less the reference."""
+    """A neuron answers, within its rails, with the inverted sum that its column's current stands for."""
     spec = board.spec
     needs(spec.neurons, "no neurons")
     pulses = _patterns(spec)

@@ -79,7 +79,7 @@ def halves_make_a_whole(board: Board) -> None:
 
 
 def repeats_add_up(board: Board) -> None:
-    """A setting pulse that is repeated takes its energy at least as often, for its site only conducts more."""
+    """A setting pulse that is repeated n times takes n times its energy or more: its site conducts more."""
     spec, site = board.spec, some_sites(board.spec)[0]
     once = programming(spec, site, +1)
     thrice = once.repeated(3)

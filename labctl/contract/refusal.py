@@ -79,7 +79,7 @@ def what_is_no_pulse_is_refused(board: Board) -> None:
 
 
 def what_sources_cannot_make_is_refused(board: Board) -> None:
-    """Slopes from sources of steps, two voltages from one source, and volts on a grounded line are refused."""
+    """Slopes from sources of steps, two voltages from one source, and volts on grounded lines are refused."""
     spec = board.spec
     impossible = _impossible(spec)
     needs(impossible, "every line has a source of its own that makes any shape")

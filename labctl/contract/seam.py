@@ -41,7 +41,7 @@ def nothing_is_answered_by_nothing(board: Board) -> None:
 
 
 def traces_are_whole(board: Board) -> None:
-    """A trace has the samples that the board promises, finite numbers for every line, and no negative time."""
+    """A trace has the samples that the board promises, finite numbers on every line, and no negative time."""
     spec = board.spec
     with board:
         traces = board.apply(

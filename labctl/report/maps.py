@@ -1,19 +1,18 @@
 """Conductances before, as they were to be, and as they are, laid out as the network is.
 
-A column of cells is a neuron, a row is one of its inputs; the layers stand side by side. All three
-maps share one scale. The fourth shows how far each synapse is from its target, on a scale of twice
-the tolerance: what is beyond it is told by its number.
+All three maps share one scale. The fourth shows how far each synapse is from its target, on a scale
+of twice the tolerance: what is beyond it is told by its number. Rows and columns carry the board's
+numbers, which are those in the names of its sites.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from labctl.pulse import Floats
+from labctl.report.grid import Cell, Grid
 from labctl.report.history import History
 from labctl.report.style import (
     ALARM,
@@ -28,22 +27,22 @@ from labctl.report.style import (
     Axes,
     Figure,
     axes,
+    percent,
     sheet,
 )
 from labctl.report.summary import Goal, State, Summary
-from labctl.write_verify import Ending
 
 MICRO = 1e6
 CELL = (0.46, 0.36)
 """[inches] width and height of a synapse."""
+GAP, FIRST = 0.62, MARGIN + 0.3
+"""[inches] between two maps, and left of the first."""
 BAR = 4.2
 """[inches] width of the conductances' colour bar."""
-SPACE = 1.0
-"""Cells between two layers."""
-MOST_NAMED = 4
-"""Sites that the heading names."""
+MOST_NAMED = 6
+"""Sites that the heading names for each reason."""
 MOST_NUMBERED = 24
-"""Inputs up to which each cell carries its number."""
+"""Rows up to which each cell carries its number."""
 
 
 def present(told: Summary, seen: History) -> Floats:
@@ -52,62 +51,58 @@ def present(told: Summary, seen: History) -> Floats:
     return read if told.final is None else np.where(np.isnan(read), told.final, read)
 
 
-def outside(goal: Goal, siemens: Floats) -> list[int]:
-    """Sites with a synapse that are not known to be within tolerance."""
-    errors = np.abs(goal.errors(siemens))
-    return [int(site) for layer in goal.layers for site in layer.ravel() if not errors[site] <= goal.tolerance]
-
-
 def picture(told: Summary, seen: History) -> Figure | None:
     """The four maps; None for a run that has no targets."""
     goal = told.goal
     if goal is None:
         return None
-    rows = max(len(layer) for layer in goal.layers)
-    columns = sum(layer.shape[1] + SPACE for layer in goal.layers) - SPACE
-    across, up = columns * CELL[0], (rows + 0.9) * CELL[1]
-    now, bottom = present(told, seen), SMALL_PRINT + 0.85
-    lefts = [MARGIN + 0.55 + number * (across + 0.62) for number in range(4)]
-    figure = sheet(
-        lefts[-1] + across + MARGIN, bottom + up + 0.3 + HEADING, *_heading(told, goal, now), str(told.origin)
-    )
-    spots: list[Axes] = [axes(figure, left, bottom, across, up) for left in lefts]
-    before, last = seen.before(len(told.labels)), told.origin.state is State.FINISHED
-    titles = ("Before", "Target", "After" if last else "Last read", "Error")
+    grid, bottom = Grid(goal.layers), SMALL_PRINT + 0.85
+    across, up = grid.width * CELL[0], grid.height * CELL[1]
+    lefts = [FIRST + number * (across + GAP) for number in range(4)]
+    before, now = seen.before(len(told.labels)), present(told, seen)
+    heading = "Conductances of the synapses, laid out as the network", reached(told, goal, now)
+    figure = sheet(lefts[-1] + across + MARGIN, bottom + up + 0.3 + HEADING, *heading, str(told.origin))
+    spots = [axes(figure, left, bottom, across, up) for left in lefts]
     scale, errors = _scale(goal, before, now), _error_scale(goal)
-    for spot, title, values, mapping in zip(
-        spots,
-        titles,
-        (before * MICRO, goal.targets * MICRO, now * MICRO, goal.errors(now) * 100),
-        (scale, scale, scale, errors),
-        strict=True,
-    ):
-        _map(spot, goal, values, mapping, signed=mapping is errors)
-        spot.set_title(title, pad=15)
+    _map(spots[0], "Before", told, grid, before * MICRO, scale)
+    _map(spots[1], "Target", told, grid, goal.targets * MICRO, scale)
+    finished = told.origin.state is State.FINISHED
+    _map(spots[2], "After" if finished else "Last read", told, grid, now * MICRO, scale)
+    _map(spots[3], "Error", told, grid, goal.errors(now) * 100, errors, signed=True)
+    wrong = np.isfinite(now) & ~goal.reached(now)
     for spot in spots[2:]:
-        _mark(spot, goal, told, outside(goal, now))
-    _bars(figure, lefts, across, (scale, errors))
-    _legend(figure, lefts[0] + BAR + 0.4, told, goal, now)
+        _mark(spot, told, [cell for cell in grid.cells() if wrong[cell.site]])
+    _bars(figure, lefts, across, (scale, errors), beyond=bool(np.any(now * MICRO > scale.norm.vmax)))
+    known = np.isfinite(now[goal.synapses()])
+    _legend(figure, lefts[2], told, wrong=bool(wrong.any()), unknown=not known.all())
     return figure
 
 
-def _heading(told: Summary, goal: Goal, now: Floats) -> tuple[str, str]:
-    total = sum(layer.size for layer in goal.layers)
-    reached = total - len(outside(goal, now))
-    text = f"{reached} of {total} synapses within {goal.tolerance * 100:g} % of their target"
-    given_up = [f"{told.labels[site]} {ending}" for site, ending in told.endings.items() if _given_up(told, site)]
-    more = f" and {len(given_up) - MOST_NAMED} more" if len(given_up) > MOST_NAMED else ""
-    named = f"; given up: {', '.join(given_up[:MOST_NAMED])}{more}" if given_up else ""
-    return "Conductances of the synapses, laid out as the network", text + named
+def reached(told: Summary, goal: Goal, now: Floats) -> str:
+    """How many synapses are where they were to be, and which were given up."""
+    synapses = goal.synapses()
+    count = int(goal.reached(now)[synapses].sum())
+    text = f"{count} of {len(synapses)} synapses within {percent(goal.tolerance)} of their target"
+    reasons = [
+        f"{ending}: {named([told.labels[site] for site, its in told.given_up.items() if its is ending])}"
+        for ending in sorted(set(told.given_up.values()))
+    ]
+    return f"{text}; given up, {'; '.join(reasons)}" if reasons else text
+
+
+def named(labels: list[str]) -> str:
+    """The first of them, and how many more."""
+    more = f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
+    return ", ".join(labels[:MOST_NAMED]) + more
 
 
 def _scale(goal: Goal, *shown: Floats) -> Any:
-    """0 to what is shown, but not far beyond the window, whose colours must stay apart."""
+    """From 0 to what is shown, but not far beyond the window, whose colours must stay apart."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     high = goal.window[1]
-    most = np.nanmax([high, *(float(np.nanmax(values, initial=0.0)) for values in shown)])
+    most = max(high, *(float(np.nanmax(values, initial=0.0)) for values in shown))
     return ScalarMappable(Normalize(0.0, min(most, 1.25 * high) * MICRO), SEQUENTIAL)
 
 
@@ -119,109 +114,95 @@ def _error_scale(goal: Goal) -> Any:
     return ScalarMappable(Normalize(-bound, bound), DIVERGING)
 
 
-def _cells(goal: Goal) -> Iterator[tuple[int, float, float]]:
-    """Every site and the left lower corner of its cell, in cells."""
-    rows = max(len(layer) for layer in goal.layers)
-    for left, layer in zip(_lefts(goal), goal.layers, strict=True):
-        top = rows - (rows - len(layer)) / 2
-        for (row, column), site in np.ndenumerate(layer):
-            yield int(site), left + column, top - row - 1
+def _map(
+    spot: Axes, title: str, told: Summary, grid: Grid, values: Floats, scale: Any, *, signed: bool = False
+) -> None:
+    spot.set(xlim=(0, grid.width), ylim=(0, grid.height))
+    spot.axis("off")
+    spot.set_title(title, pad=4)
+    for cell in grid.cells():
+        _cell(spot, cell, scale.to_rgba(values[cell.site]), hatched=bool(np.isnan(values[cell.site])))
+        if grid.rows <= MOST_NUMBERED and not np.isnan(values[cell.site]):
+            _number(spot, cell, values[cell.site], scale, signed=signed)
+    _names(spot, told, grid)
 
 
-def _lefts(goal: Goal) -> list[float]:
-    """Where each layer begins, in cells."""
-    widths = [layer.shape[1] + SPACE for layer in goal.layers]
-    return list(accumulate(widths[:-1], initial=0.0))
-
-
-def _map(spot: Axes, goal: Goal, values: Floats, mapping: Any, *, signed: bool) -> None:
+def _cell(spot: Axes, cell: Cell, face: Any, *, hatched: bool) -> None:
     from matplotlib.patches import Rectangle
 
-    rows = max(len(layer) for layer in goal.layers)
-    spot.set(xlim=(0, _lefts(goal)[-1] + goal.layers[-1].shape[1]), ylim=(0, rows + 0.9))
-    spot.axis("off")
-    for site, x, y in _cells(goal):
-        known = bool(np.isfinite(values[site]))
-        face = mapping.to_rgba(values[site]) if known else EMPTY
-        hatch = None if known else "////"
-        spot.add_patch(Rectangle((x, y), 1, 1, facecolor=face, edgecolor="white", linewidth=1.2, hatch=hatch))
-        if known and rows <= MOST_NUMBERED:
-            dark = np.dot(face[:3], (0.299, 0.587, 0.114)) < 0.5
-            text = _number(values[site], signed=signed)
-            ink = "white" if dark else INK
-            spot.text(x + 0.5, y + 0.47, text, size=7, color=ink, ha="center", va="center")
-    _names(spot, goal, rows)
+    look = {"facecolor": EMPTY, "hatch": "////"} if hatched else {"facecolor": face}
+    spot.add_patch(Rectangle((cell.x, cell.y), 1, 1, edgecolor="white", linewidth=1.2, **look))
 
 
-def _number(value: float, *, signed: bool) -> str:
+def _number(spot: Axes, cell: Cell, value: float, scale: Any, *, signed: bool) -> None:
+    dark = float(np.dot(scale.to_rgba(value)[:3], (0.299, 0.587, 0.114))) < 0.5
+    ink = "white" if dark else INK
+    text = as_number(value, signed=signed)
+    spot.text(cell.x + 0.5, cell.y + 0.47, text, size=7, color=ink, ha="center", va="center")
+
+
+def as_number(value: float, *, signed: bool) -> str:
+    """Three digits at most before they are all needed; no minus zero; a minus that is one."""
     digits = 0 if abs(value) >= 99.95 else 1
-    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    value = round(value, digits) + 0.0
+    text = f"{value:+.{digits}f}" if signed and value else f"{value:.{digits}f}"
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def _names(spot: Axes, goal: Goal, rows: int) -> None:
-    """Neurons above their cells, inputs beside them."""
-    inputs = [f"x{number + 1}" for number in range(len(goal.layers[0]))]
-    for depth, (left, layer) in enumerate(zip(_lefts(goal), goal.layers, strict=True)):
-        top = rows - (rows - len(layer)) / 2
-        is_last = depth == len(goal.layers) - 1
-        neurons = [f"{'out' if is_last else 'h'}{column + 1}" for column in range(layer.shape[1])]
-        neurons = ["out"] if neurons == ["out1"] else neurons
-        if rows <= MOST_NUMBERED:
-            for row, name in enumerate(inputs):
-                spot.text(left - 0.12, top - row - 0.53, name, size=7, color=SOFT, ha="right", va="center")
-        for column, name in enumerate(neurons):
-            spot.text(left + column + 0.5, top + 0.14, name, size=7.5, color=SOFT, ha="center", va="bottom")
-        inputs = neurons
+def _names(spot: Axes, told: Summary, grid: Grid) -> None:
+    """The board's columns above the cells and its rows beside them."""
+    small: dict[str, Any] = {"size": 7, "color": SOFT}
+    for depth, block in enumerate(grid.blocks(), 1):
+        middle = block.left + block.sites.shape[1] / 2
+        name = "output" if depth == len(grid.layers) else "hidden"
+        spot.text(middle, block.top + 0.62, name, size=8, ha="center", va="bottom")
+        for number, site in enumerate(block.sites[0]):
+            column = str(told.crossings[site][1])
+            spot.text(block.left + number + 0.5, block.top + 0.14, column, ha="center", va="bottom", **small)
+        for number, site in enumerate(block.sites[:, 0] if grid.rows <= MOST_NUMBERED else ()):
+            row = str(told.crossings[site][0])
+            spot.text(block.left - 0.12, block.top - number - 0.53, row, ha="right", va="center", **small)
 
 
-def _mark(spot: Axes, goal: Goal, told: Summary, wrong: list[int]) -> None:
-    """A frame around what is outside tolerance, and a stroke through what was given up."""
-    from matplotlib.patches import Rectangle
+def _mark(spot: Axes, told: Summary, wrong: list[Cell]) -> None:
+    """A frame around what is outside tolerance, with a cut corner where it was given up."""
+    from matplotlib.patches import Polygon, Rectangle
 
-    for site, x, y in _cells(goal):
-        if site in wrong:
-            frame = Rectangle((x + 0.04, y + 0.05), 0.92, 0.9, fill=False, edgecolor=ALARM, linewidth=1.8)
-            spot.add_patch(frame)
-        if _given_up(told, site):
-            spot.plot([x + 0.06, x + 0.28], [y + 0.93, y + 0.65], color=ALARM, linewidth=1.8)
-
-
-def _given_up(told: Summary, site: int) -> bool:
-    return told.endings.get(site, Ending.DONE) is not Ending.DONE
+    for cell in wrong:
+        x, y = cell.x + 0.05, cell.y + 0.06
+        spot.add_patch(Rectangle((x, y), 0.9, 0.88, fill=False, edgecolor=ALARM, linewidth=1.8))
+        if cell.site in told.given_up:
+            corner = ((x, y + 0.88), (x + 0.26, y + 0.88), (x, y + 0.55))
+            spot.add_patch(Polygon(corner, facecolor=ALARM, edgecolor=ALARM, linewidth=0.5))
 
 
-def _bars(figure: Figure, lefts: list[float], across: float, scales: tuple[Any, Any]) -> None:
-    """One bar under the three maps, one under the errors."""
-    spans = ((lefts[0], lefts[2] + across), (lefts[3], lefts[3] + across))
-    names = ("conductance (µS)", "error (% of target)")
-    for (left, right), scale, name, extend in zip(spans, scales, names, ("max", "both"), strict=True):
-        width = min(right - left, BAR)
+def _bars(
+    figure: Figure, lefts: list[float], across: float, scales: tuple[Any, Any], *, beyond: bool
+) -> None:
+    """A colour bar under the three maps, and one under the errors."""
+    conductances = (lefts[0], BAR, "conductance (µS)", "max" if beyond else "neither")
+    errors = (lefts[3], across, "error (% of target)", "both")
+    for scale, (left, width, name, extend) in zip(scales, (conductances, errors), strict=True):
         spot = axes(figure, left, SMALL_PRINT + 0.5, width, 0.12)
-        bar = figure.colorbar(scale, cax=spot, orientation="horizontal", extend=extend, extendfrac=0.03)
+        bar = figure.colorbar(scale, cax=spot, orientation="horizontal", extend=extend, extendfrac=0.04)
         bar.set_label(name, labelpad=2)
         bar.outline.set_visible(False)
 
 
-def _legend(figure: Figure, left: float, told: Summary, goal: Goal, now: Floats) -> None:
-    """What frames, strokes and hatches mean, as far as there are any."""
+def _legend(figure: Figure, left: float, told: Summary, *, wrong: bool, unknown: bool) -> None:
+    """What frames, corners and hatches mean, as far as there are any."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     keys = list[Any]()
-    unknown = any(np.isnan(now[site]) for site, *_ in _cells(goal))
-    if outside(goal, now):
-        name = f"not within {goal.tolerance * 100:g} %"
-        keys.append(Patch(facecolor="none", edgecolor=ALARM, linewidth=1.8, label=name))
-    if any(_given_up(told, site) for site in told.endings):
-        keys.append(Line2D([], [], color=ALARM, linewidth=1.8, marker="", label="given up"))
+    if wrong:
+        keys.append(Patch(facecolor="none", edgecolor=ALARM, linewidth=1.8, label="outside tolerance"))
+    if told.given_up:
+        corner = Line2D([], [], color=ALARM, linewidth=0, marker="$\N{BLACK UPPER LEFT TRIANGLE}$")
+        corner.set_label("given up")
+        keys.append(corner)
     if unknown:
         keys.append(Patch(facecolor=EMPTY, edgecolor="white", hatch="////", label="not known"))
     width, height = figure.get_size_inches()
-    figure.legend(
-        handles=keys,
-        loc="upper left",
-        bbox_to_anchor=(left / width, (SMALL_PRINT + 0.72) / height),
-        borderaxespad=0,
-        handlelength=1.4,
-    )
+    place = (left / width, (SMALL_PRINT + 0.74) / height)
+    figure.legend(handles=keys, loc="upper left", bbox_to_anchor=place, borderaxespad=0, handlelength=1.4)

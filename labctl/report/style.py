@@ -1,7 +1,7 @@
 """How every picture looks: one palette, one set of sizes, one heading, one small print.
 
 Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which stay apart for people
-with any of the common colour deficiencies; maps use cividis for the same reason. Places are given
+with any of the common colour deficiencies; maps use viridis for the same reason. Places are given
 in inches from the edges of the sheet, so that a picture of another size needs no new numbers.
 matplotlib is used through its objects, never through pyplot: no window system is touched and no
 figure outlives its file. Its stubs leave keywords untyped, which strict checking refuses: hence the
@@ -22,11 +22,11 @@ Figure: TypeAlias = Any
 Axes: TypeAlias = Any
 """A matplotlib.axes.Axes."""
 
-INK, SOFT, FAINT, EMPTY = "#1f2933", "#5f6c7b", "#dfe3e8", "#f1f3f5"
+INK, SOFT, FAINT, EMPTY = "#1f2933", "#5f6c7b", "#dfe3e8", "#e9ecef"
 BLUE, ORANGE, GREEN, SKY = "#0072b2", "#e69f00", "#009e73", "#56b4e9"
 ALARM = "#d55e00"
 """Vermilion: what is not as it should be, and nothing else."""
-SEQUENTIAL, DIVERGING = "cividis", "PuOr_r"
+SEQUENTIAL, DIVERGING = "viridis", "PuOr_r"
 
 DPI = 160
 MARGIN = 0.45
@@ -67,7 +67,7 @@ _RC: dict[str, Any] = {
     "ytick.major.size": 3,
     "legend.frameon": False,
     "legend.fontsize": 8,
-    "hatch.linewidth": 0.5,
+    "hatch.linewidth": 0.8,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
@@ -123,3 +123,8 @@ def said(value: float, unit: str) -> str:
 def count(number: int, thing: str) -> str:
     """`1 pulse`, `2 pulses`."""
     return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def percent(fraction: float) -> str:
+    """`2 %`."""
+    return f"{fraction * 100:.3g} %"

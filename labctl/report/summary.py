@@ -75,6 +75,14 @@ class Goal:
         """Relative distance from the target, shape (sites,)."""
         return siemens / self.targets - 1
 
+    def reached(self, siemens: Floats) -> Bools:
+        """shape (sites,): True where a conductance is known to be within tolerance."""
+        return np.abs(self.errors(siemens)) <= self.tolerance
+
+    def synapses(self) -> list[int]:
+        """All sites that hold a synapse, layer by layer."""
+        return [int(site) for layer in self.layers for site in layer.ravel()]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
@@ -102,6 +110,8 @@ class Summary:
     origin: Origin
     labels: tuple[str, ...]
     """What to call each site."""
+    crossings: tuple[tuple[int, int], ...]
+    """Row and column of each site."""
     tariff: Tariff = Tariff()
     goal: Goal | None = None
     endings: Mapping[int, Ending] = field(default_factory=dict[int, Ending])
@@ -109,6 +119,11 @@ class Summary:
     final: Floats | None = None
     """[S], shape (sites,), as read at the end."""
     answers: Answers | None = None
+
+    @property
+    def given_up(self) -> dict[int, Ending]:
+        """Sites whose programming ended before they were within tolerance, and why."""
+        return {site: ending for site, ending in self.endings.items() if ending is not Ending.DONE}
 
 
 def summary(journal: Journal) -> Summary:
@@ -119,6 +134,7 @@ def summary(journal: Journal) -> Summary:
         return Summary(
             origin=_origin(journal.folder.name, meta, spec, notes),
             labels=tuple(spec.label(site) for site in range(len(spec.sites))),
+            crossings=tuple((site.row, site.column) for site in spec.sites),
             tariff=_tariff(meta),
             goal=_goal(assignment, meta, spec) if assignment else None,
             endings=_endings(result, spec) if result else {},

@@ -1,0 +1,248 @@
+"""What the commands answer about runs: each answer is a `Page`, made from the journal alone.
+
+So `train`, `resume` and `show` say the same of the same run, and nothing is shown that was not
+written down. Conductances are the last that the board itself read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from labctl import statement
+from labctl.console import Page, Table
+from labctl.contract import Outcome, Verdict
+from labctl.doctor import Finding
+from labctl.errors import BadRun
+from labctl.experiment import Experiment, budget_of
+from labctl.journal import Journal, Note
+from labctl.quantity import format_quantity
+from labctl.training_run import Forecast
+
+CLOSE = 0.05
+"""Relative distance from the target within which a synapse is called close."""
+
+
+def heading(journal: Journal) -> str:
+    """The first line about a run: what it learns, where, and what kind of bench that is."""
+    meta, (bench, kind) = journal.meta, bench_of(journal)
+    images = meta.get("images", {}).get("name", "no images")
+    return f"{journal.folder.name}: {images} on {bench} ({kind})"
+
+
+def bench_of(journal: Journal) -> tuple[str, str]:
+    """Name and kind of the bench of a run."""
+    meta = journal.meta
+    return Path(str(meta.get("bench_source", "?"))).stem, str(meta.get("bench", {}).get("kind", "?"))
+
+
+def state_of(notes: Sequence[Note]) -> str:
+    """What has become of a run, from its last word."""
+    words = {"result": "finished", "interrupted": "stopped", "failed": "failed"}
+    last = next((note.kind for note in reversed(notes) if note.kind in (*words, "resumed")), "")
+    return words.get(last, "unfinished")
+
+
+# ---- one run --------------------------------------------------------------------------------
+
+
+def run_page(journal: Journal, wall_seconds: float | None = None, pictures: Sequence[Path] = ()) -> Page:
+    """What became of a run, for `train`, `resume` and `show`."""
+    notes = journal.notes()
+    bill = statement.statement(journal)
+    data: dict[str, Any] = {
+        "run": journal.folder.name,
+        "folder": str(journal.folder),
+        "bench": dict(zip(("name", "kind"), bench_of(journal), strict=True)),
+        "state": state_of(notes),
+        "created": journal.meta.get("created"),
+        "wall_seconds": wall_seconds,
+        "bill": statement.data(bill),
+        "pictures": [str(path) for path in pictures],
+    }
+    parts: list[str | Table] = [heading(journal)] if wall_seconds is None else []
+    result = next((note.body for note in notes if note.kind == "result"), None)
+    if result is None:
+        parts += _unfinished(journal, notes)
+    else:
+        trained = _trained(journal, notes, result)
+        data |= trained
+        parts += _told(trained)
+    parts += ["", statement.by_purpose(bill.ledger), *statement.seconds_by_kind(bill.ledger)]
+    wall = () if wall_seconds is None else (f"wall time {wall_seconds:.1f} s",)
+    return Page(data, [*parts, *wall, f"run folder {journal.folder}", *_drawn(pictures)])
+
+
+def _unfinished(journal: Journal, notes: Sequence[Note]) -> Iterator[str]:
+    last = next((note for note in reversed(notes) if note.kind in ("interrupted", "failed")), None)
+    why = f" ({last.body.get('wrong')})" if last else ""
+    yield f"{state_of(notes)} after {journal.counts()['measured']} pulses{why}"
+    yield f"`labctl resume {journal.folder.name}` reads all sites again and goes on"
+
+
+def _trained(journal: Journal, notes: Sequence[Note], result: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a finished training session."""
+    try:
+        tolerance = _tolerance(journal)
+        targets = next(note.body for note in notes if note.kind == "assignment")["targets_siemens"]
+        sites = [
+            _site(journal, outcome, targets[outcome["site"]], result["conductances_siemens"])
+            for outcome in result["outcomes"]
+        ]
+        return {
+            "patterns": result["patterns"],
+            "right": result["right"],
+            "synapses": len(sites),
+            "tolerance": tolerance,
+            "within_tolerance": sum(abs(site["error"]) <= tolerance for site in sites),
+            "within_5_percent": sum(abs(site["error"]) <= CLOSE for site in sites),
+            "others": [site for site in sites if not abs(site["error"]) <= tolerance],
+        }
+    except (KeyError, IndexError, TypeError, StopIteration) as error:
+        raise BadRun(f"{journal.folder} does not hold the result of a training session: {error!r}") from error
+
+
+def _tolerance(journal: Journal) -> float:
+    from labctl.config import build
+
+    experiment = build(journal.meta["experiment"], Experiment, f"{journal.folder}: the experiment")
+    return experiment.training.programming.tolerance
+
+
+def _site(journal: Journal, outcome: dict[str, Any], target: float, final: Sequence[float]) -> dict[str, Any]:
+    site = int(outcome["site"])
+    reason = outcome["ending"] if not outcome["reason"] else f"{outcome['ending']}: {outcome['reason']}"
+    return {
+        "site": journal.spec.label(site),
+        "target_siemens": target,
+        "siemens": final[site],
+        "error": final[site] / target - 1,
+        "pulses": outcome["pulses"],
+        "reason": reason,
+    }
+
+
+def _told(trained: dict[str, Any]) -> Iterator[str | Table]:
+    count, tolerance = trained["synapses"], format_quantity(trained["tolerance"], "%")
+    yield f"patterns right   {trained['right']} / {trained['patterns']} (on the chip's own neurons)"
+    yield (
+        f"synapses         {trained['within_tolerance']} / {count} within {tolerance} of target,"
+        f" {trained['within_5_percent']} / {count} within {format_quantity(CLOSE, '%')}"
+    )
+    if trained["others"]:
+        yield ""
+        yield Table(
+            ("site", "target", "is", "off by", "pulses", "why"),
+            [
+                (
+                    site["site"],
+                    format_quantity(site["target_siemens"], "S"),
+                    format_quantity(site["siemens"], "S"),
+                    f"{100 * site['error']:+.1f} %",
+                    str(site["pulses"]),
+                    site["reason"],
+                )
+                for site in trained["others"]
+            ],
+        )
+
+
+def _drawn(pictures: Sequence[Path]) -> Iterator[str]:
+    if pictures:
+        yield f"pictures {', '.join(path.name for path in pictures)}"
+
+
+# ---- all runs -------------------------------------------------------------------------------
+
+
+def runs_page(base: Path, names: Sequence[str]) -> Page:
+    """One row a run; a run that cannot be read says so and hides none of the others."""
+    rows = [_run_row(base, name) for name in names]
+    table = Table(
+        ("run", "state", "right", "bench", "kind", "created"),
+        [
+            tuple(str(row[key]) for key in ("run", "state", "right", "bench", "kind", "created"))
+            for row in rows
+        ],
+    )
+    return Page({"runs": rows}, [table] if rows else [f"no runs in {base}"])
+
+
+def _run_row(base: Path, name: str) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(("run", "state", "right", "bench", "kind", "created"), "")
+    try:
+        with Journal.open(base, name) as journal:
+            notes = journal.notes()
+            bench, kind = bench_of(journal)
+            results = [note.body for note in notes if note.kind == "result" and "right" in note.body]
+            right = "".join(f"{body['right']} / {body.get('patterns')}" for body in results[:1])
+            created = str(journal.meta.get("created", ""))[:19]
+            return {
+                **row,
+                "run": name,
+                "state": state_of(notes),
+                "right": right,
+                "bench": bench,
+                "kind": kind,
+                "created": created,
+            }
+    except BadRun as error:
+        return {**row, "run": name, "state": f"cannot be read: {error.wrong}"}
+
+
+# ---- what is no run -------------------------------------------------------------------------
+
+
+def forecast_page(experiment: Experiment, forecast: Forecast) -> tuple[Page, bool]:
+    """What a session would cost, and whether its budget would do."""
+    total, budget = forecast.ledger.total(), budget_of(experiment)
+    seconds = float(total.seconds.sum())
+    fits = {
+        "pulses": total.pulses <= budget.pulses,
+        "seconds": seconds <= budget.seconds,
+        "joules": float(total.joules[0]) <= budget.joules,
+    }
+    missing = [name for name, enough in fits.items() if not enough]
+    trained = forecast.trained
+    data = {
+        "patterns": len(trained.answers),
+        "right": trained.right,
+        "pulses": total.pulses,
+        "seconds": dict(zip(("pulse", "read", "settle", "link"), total.seconds.tolist(), strict=True)),
+        "joules": float(total.joules[0]),
+        "worst_joules": forecast.worst_joules,
+        "fits_budget": fits,
+    }
+    parts = [
+        f"a dry run on {forecast.spec.name}: nothing real was driven",
+        f"patterns right   {trained.right} / {len(trained.answers)}",
+        f"pulses           {total.pulses}",
+        *statement.seconds_by_kind(forecast.ledger),
+        f"energy           {format_quantity(float(total.joules[0]), 'J')}"
+        f" (at most {format_quantity(forecast.worst_joules, 'J')}, every site at its least resistance)",
+        f"does not fit the budget: too many {', '.join(missing)}" if missing else "fits the budget",
+    ]
+    return Page(data, parts), not missing
+
+
+def verdicts_page(bench: str, kind: str, verdicts: Sequence[Verdict]) -> Page:
+    """Which laws a bench keeps."""
+    rows = [(verdict.outcome.value, verdict.law, verdict.why or verdict.sentence) for verdict in verdicts]
+    counts = {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in Outcome}
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    laws = [dict(zip(("outcome", "law", "why"), row, strict=True)) for row in rows]
+    data = {"bench": {"name": bench, "kind": kind}, "laws": laws, "broken": counts[Outcome.BROKEN]}
+    return Page(data, [f"{bench} ({kind})", Table(("", "law", ""), rows), told])
+
+
+def findings_page(findings: Sequence[Finding]) -> Page:
+    """What the doctor found."""
+    rows = [
+        (one.level.value, one.what, f"{one.found}{f' -> {one.todo}' if one.todo else ''}") for one in findings
+    ]
+    data = [
+        {"level": one.level.value, "what": one.what, "found": one.found, "what_to_do": one.todo}
+        for one in findings
+    ]
+    return Page({"findings": data}, [Table(("", "", ""), rows)])
