@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.table import Table, ratio, told
+from benchmarks.table import Table, ratio, seconds, told
 from labctl.addressing import infer, select
 from labctl.board import Board
 from labctl.images import letters
@@ -81,19 +81,27 @@ def against_bare_ngspice() -> Table:
 
 def twin_against_ngspice() -> Table:
     """The same pulses on both boards."""
+    rows = [
+        *_faster(
+            NgspiceBoard(NgspiceSettings(layout="selector")),
+            CompactBoard(SimulatedSettings(layout="selector")),
+        ),
+        *_faster(
+            NgspiceBoard(NgspiceSettings(layout="network")), CompactBoard(SimulatedSettings(layout="network"))
+        ),
+    ]
+    head = ("board", "pulses", "ngspice", "twin", "times faster")
+    return Table("fast twin against ngspice, one `apply`", head, tuple(rows))
+
+
+def _faster(spice: Board, twin: Board) -> list[tuple[str, ...]]:
     rows = list[tuple[str, ...]]()
-    for layout in ("selector", "network"):
-        spice = NgspiceBoard(NgspiceSettings(layout=layout))
-        twin = CompactBoard(SimulatedSettings(layout=layout))
-        with spice, twin:
-            for name, pulses in _cases(spice).items():
-                slow, fast, _ = ratio(lambda p=pulses: spice.apply(p), lambda p=pulses: twin.apply(p), 7)
-                rows.append((layout, name, told(slow), told(fast), f"{slow / fast:.0f}"))
-    return Table(
-        "fast twin against ngspice, one `apply`",
-        ("layout", "pulses", "ngspice", "twin", "times faster"),
-        tuple(rows),
-    )
+    with spice, twin:
+        for name, pulses in _cases(spice).items():
+            slow = seconds(lambda p=pulses: spice.apply(p), 9)
+            fast = seconds(lambda p=pulses: twin.apply(p), 99)
+            rows.append((spice.spec.name, name, told(slow), told(fast), f"{slow / fast:.0f}"))
+    return rows
 
 
 def _cases(board: Board) -> dict[str, Sequence[Pulse]]:

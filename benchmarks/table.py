@@ -35,7 +35,7 @@ def seconds(work: Callable[[], object], runs: int = 15) -> float:
 def ratio(
     work: Callable[[], object], other: Callable[[], object], runs: int = 15
 ) -> tuple[float, float, float]:
-    """[s] of both, taken in turn so that a drifting machine meets both alike, and the median of the ratios."""
+    """[s] of both, taken in turn so that a drifting machine meets both alike, and the median ratio."""
     work()
     other()
     pairs = [(_once(work), _once(other)) for _ in range(runs)]

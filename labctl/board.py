@@ -83,12 +83,12 @@ class Board(ABC):
             traces.extend(self._drive(pulses))
         except Misbehaved as error:
             error.traces = tuple(traces)
-            error.outputs = self._make_safe()
+            error.outputs = self._outputs_after_safing()
             raise
         except Exception as error:
             raise self._fault(f"{type(error).__name__}: {error}", traces) from error
         except BaseException:
-            self._make_safe()
+            self._outputs_after_safing()
             raise
         if len(traces) != len(pulses):
             raise self._fault(f"{len(traces)} traces for {len(pulses)} pulses", traces[: len(pulses)])
@@ -101,11 +101,18 @@ class Board(ABC):
     def _fault(self, wrong: str, traces: Sequence[Trace]) -> LabError:
         return BoardFault(
             f"{self.spec.name}: {wrong}",
-            outputs=self._make_safe(),
+            outputs=self._outputs_after_safing(),
             saved=f"the traces of {len(traces)} pulses",
             todo="this is a fault of the board's driver: report it with the run folder",
             traces=traces,
         )
+
+    def _outputs_after_safing(self) -> Outputs:
+        """What is known of the outputs; a failure to switch off must not hide what went wrong before."""
+        try:
+            return self._make_safe()
+        except Exception:  # noqa: BLE001 - whatever it is, nothing is known of the outputs
+            return Outputs.UNKNOWN
 
     def _leave(self) -> None:
         try:

@@ -203,15 +203,17 @@ def _follow(work: Callable[[Progress, Callable[[], bool]], Any], base: Path, nam
     from labctl.summary import run_page
 
     began = time.monotonic()
-    try:
-        with stop_on_interrupt() as stop, Progress(quiet=as_json) as progress:
-            work(progress, stop)
-    except Stopped as stopped:
-        where = "" if base == RUNS else f" --runs {base}"
-        stopped.todo = f"`labctl resume {name}{where}` goes on from here"
-        raise
-    with Journal.open(base, name) as journal:
-        console.show(run_page(journal, time.monotonic() - began, _pictures(journal)), as_json)
+    with stop_on_interrupt() as stop:  # also while the result is shown: one Ctrl-C too late harms nothing
+        try:
+            with Progress(quiet=as_json) as progress:
+                work(progress, stop)
+        except Stopped as stopped:
+            where = "" if base == RUNS else f" --runs {base}"
+            stopped.todo = f"`labctl resume {name}{where}` goes on from here"
+            raise
+        seconds = time.monotonic() - began
+        with Journal.open(base, name) as journal:
+            console.show(run_page(journal, seconds, _pictures(journal)), as_json)
     return Exit.DONE
 
 
@@ -223,7 +225,11 @@ def _pictures(journal: Journal) -> list[Path]:
         if missing.name not in ("labctl.report", "labctl.report.pictures", "matplotlib"):
             raise
         return []
-    return list(pictures.draw(journal))
+    try:
+        return list(pictures.draw(journal))
+    except LabError as error:
+        console.warn(error)
+        return []
 
 
 def _place(run: str, runs: Path) -> tuple[Path, str]:
@@ -249,7 +255,7 @@ def run(arguments: Sequence[str]) -> int:
     """Do what the command line says, tell what went wrong, and return the exit code."""
     as_json = "--json" in arguments
     try:
-        code = app(list(arguments), standalone_mode=False)
+        code = app(list(arguments), prog_name="labctl", standalone_mode=False)
     except LabError as error:
         return console.tell(error, as_json)
     except (typer.Abort, KeyboardInterrupt):

@@ -18,8 +18,8 @@ import numpy as np
 
 from labctl.errors import BadRun, Refused
 from labctl.limits import Limits
-from labctl.pulse import Bools, Flag, Floats, Pulse, Purpose, Trace
 from labctl.parts import Neuron, Shapes, Site
+from labctl.pulse import Bools, Flag, Floats, Pulse, Purpose, Trace
 from labctl.spec import Spec
 
 _PULSE = struct.Struct("<BxHIq")

@@ -95,6 +95,11 @@ def tell(error: LabError, as_json: bool) -> Exit:
     return code
 
 
+def warn(error: LabError) -> None:
+    """Something went wrong that does not spoil the answer."""
+    _complain([f"warning: {str(error).replace(chr(10), ';')}"])
+
+
 def tell_refusal(wrong: str, as_json: bool) -> Exit:
     """A mistake in the command itself."""
     return tell(LabError(wrong, todo="labctl --help, or labctl COMMAND --help"), as_json)
@@ -176,7 +181,7 @@ def _show_rich(part: str | Table) -> None:
     if isinstance(part, str):
         screen.print(Text(_clean(part)))
         return
-    drawn = RichTable(box=None, header_style="bold", pad_edge=False)
+    drawn = RichTable(box=None, header_style="bold", pad_edge=False, show_header=any(part.headers))
     for index, header in enumerate(part.headers):
         drawn.add_column(Text(header), justify="right" if _numeric(part, index) else "left")
     for row in part.rows:
@@ -186,7 +191,8 @@ def _show_rich(part: str | Table) -> None:
 
 def _plain(table: Table) -> list[str]:
     """The table as lines, columns two spaces apart."""
-    cells = [table.headers, *(tuple(printable(cell) for cell in row) for row in table.rows)]
+    headers = [table.headers] if any(table.headers) else []
+    cells = headers + [tuple(printable(cell) for cell in row) for row in table.rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = [_numeric(table, index) for index in range(len(widths))]
     return [

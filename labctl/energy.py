@@ -52,10 +52,8 @@ def charges(spec: Spec, pulses: Sequence[Pulse], traces: Sequence[Trace]) -> lis
         return []
     counts = np.array([len(trace.seconds) for trace in traces])
     starts = np.cumsum(counts) - counts
-    seconds, volts, amps = (
-        np.concatenate([getattr(trace, name) for trace in traces]) if len(traces) > 1 else getattr(traces[0], name)
-        for name in ("seconds", "volts", "amps")
-    )
+    seconds = _chained([trace.seconds for trace in traces])
+    volts, amps = _chained([trace.volts for trace in traces]), _chained([trace.amps for trace in traces])
     ohms = np.array([spec.series(pulse.driven) for pulse in pulses[: len(traces)]])
     delivered = np.add.reduceat(seconds * np.einsum("sl,sl->s", volts, amps), starts)
     squares = np.add.reduceat(seconds[:, None] * amps**2, starts, axis=0)
@@ -65,9 +63,11 @@ def charges(spec: Spec, pulses: Sequence[Pulse], traces: Sequence[Trace]) -> lis
     return [_charge(spec, pulse, trace, *numbers) for pulse, trace, *numbers in rows]
 
 
-def _charge(
-    spec: Spec, pulse: Pulse, trace: Trace, delivered: float, series: float, length: float
-) -> Charge:
+def _chained(arrays: list[Floats]) -> Floats:
+    return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
+
+
+def _charge(spec: Spec, pulse: Pulse, trace: Trace, delivered: float, series: float, length: float) -> Charge:
     kind = _KIND_OF[pulse.purpose]
     seconds = [0.0, 0.0, trace.settle_seconds, trace.link_seconds]
     seconds[kind] += length
@@ -128,10 +128,11 @@ class Ledger:
         self, *, purpose: Purpose | None = None, site: int | None = None, estimated: bool | None = None
     ) -> Entry:
         """The sum of the rows that match what is given."""
+        asked = (purpose, site, estimated)
         picked = [
             row
-            for (its_purpose, its_site, its_estimated), row in self._entries.items()
-            if purpose in (None, its_purpose) and site in (None, its_site) and estimated in (None, its_estimated)
+            for key, row in self._entries.items()
+            if all(want in (None, its) for want, its in zip(asked, key, strict=True))
         ]
         return _entry([sum(column) for column in zip(*picked, strict=True)]) if picked else Entry()
 

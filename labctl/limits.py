@@ -35,14 +35,14 @@ class Limits:
         fine = (
             self.low_volts <= 0.0 <= self.high_volts
             and self.amps > 0
-            and self.least_ohms >= 0
+            and self.least_ohms > 0
             and self.seconds > 0
             and self.joules > 0
         )
         if not fine:
             raise Refused(
                 f"limits that cannot be kept: {self}",
-                allowed="low_volts <= 0 <= high_volts; amps, seconds and joules above 0; no NaN",
+                allowed="low_volts <= 0 <= high_volts; amps, ohms, seconds and joules above 0; no NaN",
             )
 
     def __and__(self, other: Limits) -> Limits:

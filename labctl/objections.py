@@ -19,23 +19,40 @@ if TYPE_CHECKING:
 
 
 def objections(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
-    """What is wrong with one pulse, and what is allowed; nothing if nothing."""
-    yield from _malformed(spec, pulse)
-    yield from _unmakeable(spec, pulse)
-    yield from _harmful(spec, pulse)
+    """What is wrong with one pulse, and what is allowed; nothing if nothing.
+
+    Of a malformed pulse nothing else is said: there is no physics in it.
+    """
+    malformed = list(_malformed(spec, pulse))
+    yield from malformed
+    if not malformed:
+        yield from _unmakeable(spec, pulse)
+        yield from _harmful(spec, pulse)
+
+
+def well_formed(lines: int, pulse: Pulse) -> bool:
+    """Whether its arrays fit each other and a board of so many lines."""
+    shape = pulse.volts.shape
+    return (
+        len(shape) == 2
+        and shape[0] >= 2
+        and shape[1] == lines
+        and pulse.seconds.shape == shape[:1]
+        and pulse.driven.shape == shape[1:]
+    )
 
 
 def _malformed(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
-    corners = len(pulse.seconds)
-    if pulse.volts.shape != (corners, spec.lines) or pulse.driven.shape != (spec.lines,) or corners < 2:
+    if not well_formed(spec.lines, pulse):
         yield (
-            f"volts of shape {pulse.volts.shape} at {corners} corners",
-            f"shape (corners, {spec.lines}) with 2 corners or more",
+            f"volts of shape {pulse.volts.shape}, seconds {pulse.seconds.shape}, driven {pulse.driven.shape}",
+            f"(corners, {spec.lines}), (corners,) and ({spec.lines},), with 2 corners or more",
         )
         return
     if not np.isfinite(pulse.volts).all():
         yield "a voltage that is not a finite number", "finite volts on every line, 0 where it is open"
-    if not (pulse.seconds[0] == 0.0 and np.all(np.diff(pulse.seconds) > 0)):
+    starts, finite = pulse.seconds[0] == 0.0, np.isfinite(pulse.seconds).all()
+    if not (starts and finite and np.all(pulse.seconds[1:] > pulse.seconds[:-1])):
         yield "times that do not start at 0 and increase", "0 s first, then later and later"
     if not pulse.repeats >= 1:
         yield f"{pulse.repeats} repeats", "1 or more"
@@ -65,19 +82,21 @@ def _harmful(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
     if len(exposed) == 0:
         return
     across, ohms = spec.across(pulse, exposed), spec.loop_ohms(pulse.driven, exposed)
+    loose = spec.loose(pulse.driven, exposed)
     for column, index in enumerate(map(int, exposed)):
         limits, name = spec.sites[index].limits, spec.label(index)
         low, high = float(across[:, column].min()), float(across[:, column].max())
+        low = min(low, -high) if loose[column] else low
         if not (limits.low_volts <= low and high <= limits.high_volts):
             peak = high if not high <= limits.high_volts else low
             yield (
                 f"{peak:.6g} V across site {name}",
                 f"{limits.low_volts:.6g} V to {limits.high_volts:.6g} V",
             )
-        amps = max(-low, high) / float(ohms[column])
-        if not amps <= limits.amps:
+        peak, loop = max(-low, high), float(ohms[column])
+        if not peak <= limits.amps * loop:
             yield (
-                f"{amps:.6g} A through site {name} if it had {limits.least_ohms:.6g} ohm",
+                f"{peak / loop:.6g} A through site {name} if it had {limits.least_ohms:.6g} ohm",
                 f"{limits.amps:.6g} A ({spec.sites[index].dopant})",
             )
         if not pulse.seconds[-1] <= limits.seconds:

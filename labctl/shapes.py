@@ -40,7 +40,7 @@ def square(volts: float, seconds: float, edge: float | None = None) -> Wave:
 
 def half_sine(volts: float, seconds: float) -> Wave:
     """Half a period of a sine: 0 V, `volts` in the middle, 0 V."""
-    _refuse_unless(seconds > 0, f"a half sine of {seconds} s", "seconds > 0")
+    _refuse_unless(0 < seconds < math.inf, f"a half sine of {seconds} s", "seconds > 0")
     phase = np.linspace(0.0, math.pi, CURVE_CORNERS)
     wave = volts * np.sin(phase)
     wave[0] = wave[-1] = 0.0
@@ -55,16 +55,15 @@ def sine(volts: float, seconds: float) -> Wave:
 
 def triangle(volts: float, seconds: float) -> Wave:
     """0 V, straight up to `volts` at half time, straight down to 0 V."""
-    _refuse_unless(seconds > 0, f"a triangle of {seconds} s", "seconds > 0")
+    _refuse_unless(0 < seconds < math.inf, f"a triangle of {seconds} s", "seconds > 0")
     return Wave(np.array([0.0, seconds / 2, seconds]), np.array([0.0, volts, 0.0]))
 
 
 def sawtooth(volts: float, seconds: float, fall: float | None = None) -> Wave:
     """0 V, straight up to `volts`, then back within `fall` [s]: 1 % of `seconds` unless told."""
     back = seconds / 100 if fall is None else fall
-    _refuse_unless(
-        0 < back < seconds, f"a sawtooth of {seconds} s that falls in {back} s", "0 < fall < seconds"
-    )
+    wrong = f"a sawtooth of {seconds} s that falls in {back} s"
+    _refuse_unless(0 < back < seconds < math.inf, wrong, "0 < fall < seconds")
     return Wave(np.array([0.0, seconds - back, seconds]), np.array([0.0, volts, 0.0]))
 
 
@@ -72,7 +71,8 @@ def staircase(levels: Sequence[float], step: float, edge: float | None = None) -
     """Flat levels [V] of `step` [s] each, joined by edges, from 0 V and back to it."""
     rise = step / 100 if edge is None else edge
     _refuse_unless(len(levels) > 0, "a staircase without levels", "one level or more")
-    _refuse_unless(0 < rise < step, f"a staircase of {step} s steps with edges of {rise} s", "0 < edge < step")
+    wrong = f"a staircase of {step} s steps with edges of {rise} s"
+    _refuse_unless(0 < rise < step < math.inf, wrong, "0 < edge < step")
     starts = np.arange(len(levels), dtype=np.float64) * step
     seconds = np.append(np.column_stack([starts + rise, starts + step]).ravel(), len(levels) * step + rise)
     volts = np.append(np.repeat(np.asarray(levels, dtype=np.float64), 2), 0.0)
@@ -81,7 +81,8 @@ def staircase(levels: Sequence[float], step: float, edge: float | None = None) -
 
 def samples(volts: Sequence[float], step: float) -> Wave:
     """Any wave: `volts` (n,) [V] at 0, step, 2 step… [s], straight in between."""
-    _refuse_unless(len(volts) >= 2 and step > 0, f"{len(volts)} samples of {step} s", "two samples, step > 0")
+    fine = len(volts) >= 2 and 0 < step < math.inf
+    _refuse_unless(fine, f"{len(volts)} samples of {step} s", "two samples, step > 0")
     return Wave(np.arange(len(volts), dtype=np.float64) * step, np.array(volts, dtype=np.float64))
 
 

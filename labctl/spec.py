@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from labctl.errors import LimitExceeded, Outputs, Refused
-from labctl.objections import objections
+from labctl.objections import objections, well_formed
 from labctl.parts import Neuron, Shapes, Site
 from labctl.pulse import Bools, Floats, Indices, Pulse
 
@@ -73,6 +73,8 @@ class Spec:
         """Refuse a board that contradicts itself."""
         if len(self.series_ohms) != self.lines:
             raise Refused(f"{self.name}: {len(self.series_ohms)} series resistances for {self.lines} lines")
+        if not all(0 <= ohms < math.inf for ohms in self.series_ohms):
+            raise Refused(f"{self.name}: series resistances of {self.series_ohms} ohm", allowed="0 or more")
         for site in self.sites:
             if not (0 <= site.row < self.rows and 0 <= site.column < self.columns):
                 raise Refused(f"{self.name}: site ({site.row}, {site.column}) is on no line of this board")
@@ -100,8 +102,8 @@ class Spec:
         return found.label or f"({found.row}, {found.column})"
 
     def computing(self, driven: Bools) -> bool:
-        """True where the pulse leaves all columns to the neurons: inference."""
-        return bool(self.neurons) and not driven[self.rows :].any()
+        """True where the pulse drives rows and leaves all columns to the neurons: inference."""
+        return bool(self.neurons) and bool(driven.any()) and not driven[self.rows :].any()
 
     def series(self, driven: Bools) -> Floats:
         """[ohm], shape (lines,): between sources and sites while these lines are driven."""
@@ -154,22 +156,23 @@ class Spec:
 
     def _suspects(self, pulses: Sequence[Pulse]) -> Sequence[int]:
         """Those that a look at the extremes does not clear; a list of harmless ones costs 2 us a pulse."""
-        lines = self.lines
-        for pulse in pulses:
-            corners = len(pulse.seconds)
-            if pulse.volts.shape != (corners, lines) or len(pulse.driven) != lines or corners < 2:
-                return range(len(pulses))
-        if self.shapes is not Shapes.ANY or self.shared_sources or not pulses:
+        plain = self.shapes is Shapes.ANY and not self.shared_sources
+        if not plain or not pulses or not all(well_formed(self.lines, pulse) for pulse in pulses):
             return range(len(pulses))
         if len(pulses) == 1:
             return () if self._clears(pulses[0]) else (0,)
+        with np.errstate(all="ignore"):  # what is not finite fails a comparison
+            return np.flatnonzero(~self._cleared(pulses)).tolist()
+
+    def _cleared(self, pulses: Sequence[Pulse]) -> Bools:
+        """Which of these well-formed pulses are harmless by their extremes alone, shape (pulses,)."""
         volts = np.concatenate([pulse.volts for pulse in pulses])
         seconds = np.concatenate([pulse.seconds for pulse in pulses])
         corners = np.array([len(pulse.seconds) for pulse in pulses], dtype=np.intp)
         ends = np.cumsum(corners)
         starts = ends - corners
-        highest = np.maximum.reduceat(volts.max(axis=1), starts)
-        lowest = np.minimum.reduceat(volts.min(axis=1), starts)
+        highest = np.maximum.reduceat(volts.max(axis=1, initial=0.0), starts)
+        lowest = np.minimum.reduceat(volts.min(axis=1, initial=0.0), starts)
         steps = np.diff(seconds, prepend=0.0)
         steps[starts] = np.where(seconds[starts] == 0.0, np.inf, -np.inf)
         length = seconds[ends - 1]
@@ -182,7 +185,7 @@ class Spec:
         )
         if self.grounded:
             fine &= ~np.logical_or.reduceat(volts[:, self.grounded].any(axis=1), starts)
-        return np.flatnonzero(~fine).tolist()
+        return fine
 
     def _clears(self, pulse: Pulse) -> bool:
         """The same look at one pulse, at a third of the price of a list of one."""
@@ -192,13 +195,15 @@ class Spec:
             seconds[0] == 0.0
             and all(earlier < later for earlier, later in pairwise(seconds))
             and self.shortest_pulse <= seconds[-1] <= longest
-            and bool(np.maximum.reduce(volts, axis=None) - np.minimum.reduce(volts, axis=None) <= spread)
+            and float(np.maximum.reduce(volts, axis=None, initial=0.0))
+            - float(np.minimum.reduce(volts, axis=None, initial=0.0))
+            <= spread
             and not (self.grounded and volts[:, self.grounded].any())
         )
 
     def _allowed(self, pulse: Pulse) -> tuple[float, float]:
-        """[V] spread of the lines and [s] length that no site minds while these lines are driven."""
-        if pulse.repeats < 1:
+        """[V] spread of lines and ground, and [s] length, that no site minds while these lines are driven."""
+        if not pulse.repeats >= 1:
             return -1.0, -1.0
         key = pulse.driven.tobytes()
         if key not in self._clearances:
@@ -222,7 +227,14 @@ class Spec:
 
     def exposed(self, pulse: Pulse) -> Indices:
         """Sites that see a voltage: the connected ones, and all of them where nothing isolates."""
-        return self.connected(pulse.driven) if self.isolating else np.arange(len(self.sites))
+        if self.isolating or not pulse.driven.any():
+            return self.connected(pulse.driven)
+        return np.arange(len(self.sites))
+
+    def loose(self, driven: Bools, sites: Indices) -> Bools:
+        """Shape (sites,): those with a line that nobody holds; what they see may have either sign."""
+        rows, columns = (index[sites] for index in self._rows_and_columns)
+        return np.logical_not(driven[rows] & driven[columns] | self.computing(driven))
 
     def across(self, pulse: Pulse, sites: Indices) -> Floats:
         """[V], shape (corners, sites): from row to column, series resistors included.
@@ -239,8 +251,8 @@ class Spec:
                 volts[:, neuron.output] = max(neuron.high_volts, -neuron.low_volts)
             return volts[:, rows]
         across = volts[:, rows] - volts[:, columns]
-        loose = ~(pulse.driven[rows] & pulse.driven[columns])
-        if loose.any() and pulse.driven.any():
+        loose = self.loose(pulse.driven, sites)
+        if loose.any():
             held = volts[:, pulse.driven]
             across[:, loose] = (held.max(axis=1) - held.min(axis=1))[:, None]
         return across

@@ -199,9 +199,7 @@ def _row(name: str, entry: Entry) -> tuple[str, ...]:
 
 def _worth(bill: Statement) -> Iterator[str]:
     """What is apart from the joules that were measured, and whether the books agree."""
-    watts, each = format_quantity(bill.tariff.watts, "W"), format_quantity(bill.tariff.joules_per_pulse, "J")
-    periphery = format_quantity(bill.ledger.periphery(bill.tariff), "J")
-    yield f'periphery, not in the above: {periphery} at tariff "{bill.tariff.name}" ({watts}, {each} a pulse)'
+    yield _periphery(bill)
     if bill.estimated:
         yield f"{bill.estimated} pulses are estimated: the board senses too little to measure them"
     if bill.dropped:
@@ -212,6 +210,14 @@ def _worth(bill: Statement) -> Iterator[str]:
         yield f"agrees with what was booked (largest difference {bill.difference:.1e})"
     else:
         yield f"DOES NOT AGREE with what was booked: a row differs by {bill.difference:.3g} of itself"
+
+
+def _periphery(bill: Statement) -> str:
+    if bill.tariff == Tariff():
+        return "periphery: the bench states no tariff"
+    watts, each = format_quantity(bill.tariff.watts, "W"), format_quantity(bill.tariff.joules_per_pulse, "J")
+    joules = format_quantity(bill.ledger.periphery(bill.tariff), "J")
+    return f'periphery, not in the above: {joules} at tariff "{bill.tariff.name}" ({watts}, {each} a pulse)'
 
 
 def _figures(entry: Entry) -> dict[str, Any]:

@@ -12,6 +12,7 @@ an error in at a `yield`; a site that fails is marked, with the reason, and trai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,14 +20,14 @@ import numpy as np
 
 from labctl.addressing import infer, select
 from labctl.config import Fraction, PositiveSeconds, PositiveVolts, Section
-from labctl.errors import Refused
+from labctl.errors import BoardFault, Refused
 from labctl.images import ImageSet
 from labctl.network import Activation, Amplifier, Network, Placement, Window, chip_volts, place, right
+from labctl.parts import Neuron
 from labctl.plan import Plan
 from labctl.pulse import Floats, Pulse, Purpose, Trace
 from labctl.reading import conductance, settled_volts
 from labctl.shapes import square
-from labctl.parts import Neuron
 from labctl.spec import Spec
 from labctl.target_weights import Noise, Recipe, train_targets
 from labctl.write_verify import NOTHING, Outcome, Programming, Reading, Spent, read, write_verify
@@ -88,7 +89,7 @@ class Trained:
     outcomes: tuple[Outcome, ...]
     """In the order in which the sites were programmed."""
     conductances: Floats
-    """[S], shape (sites,), read after the last pulse; NaN for a site without a synapse."""
+    """[S], shape (sites,), read after the last pulse; NaN without a synapse, or not readable."""
     answers: Floats
     """[V], shape (patterns,): output of the last neuron."""
     predicted: Floats
@@ -170,13 +171,21 @@ def train(
 
 
 def examine(spec: Spec, sites: Sequence[int], how: Reading) -> Plan[dict[int, float]]:
-    """The conductance [S] of each of these sites, read in one list."""
+    """The conductance [S] of each of these sites, read in one list; NaN where a trace says nothing of it."""
     pulses = [read(spec, site, how) for site in sites]
     traces = yield pulses
     return {
-        site: conductance(spec, pulse, trace, site)
+        site: _readable(spec, pulse, trace, site)
         for site, pulse, trace in zip(sites, pulses, traces, strict=True)
     }
+
+
+def _readable(spec: Spec, pulse: Pulse, trace: Trace, site: int) -> float:
+    """One bad site must not end the training of the others."""
+    try:
+        return conductance(spec, pulse, trace, site)
+    except BoardFault:
+        return math.nan
 
 
 def reset(spec: Spec, sites: Sequence[int], how: Training) -> Plan[dict[int, float]]:

@@ -11,13 +11,14 @@ device: the source is set higher by the drop over the series resistor at the las
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from labctl.addressing import select
-from labctl.config import Fraction, Joules, PositiveSeconds, PositiveVolts, Section
+from labctl.config import Joules, PositiveFraction, PositiveSeconds, PositiveVolts, Section
 from labctl.energy import Charge, charges
-from labctl.errors import BoardFault, LimitExceeded
+from labctl.errors import BoardFault, LimitExceeded, Refused
 from labctl.plan import Plan
 from labctl.pulse import Pulse, Purpose
 from labctl.reading import conductance
@@ -35,7 +36,7 @@ class Reading(Section):
 class Programming(Section):
     """How a site is programmed; the caps are for each site."""
 
-    tolerance: Fraction = 0.02
+    tolerance: PositiveFraction = 0.02
     """Of the target conductance."""
     first_volts: PositiveVolts = 0.15
     """Across the device, in both directions."""
@@ -44,7 +45,7 @@ class Programming(Section):
     longest: PositiveSeconds = 1e-3
     e_fold: PositiveVolts = 0.03
     """More voltage that moves the device e times as far, until its own responses say otherwise."""
-    boldness: Fraction = 0.8
+    boldness: PositiveFraction = 0.8
     """Part of what is missing that the next pulse is to do."""
     most_pulses: int = 100
     most_seconds: PositiveSeconds = 1.0
@@ -147,75 +148,96 @@ def write_verify(
     reading: Reading,
     spent: Spent = NOTHING,
 ) -> Plan[Outcome]:
-    """Bring one site from conductance `now` to `target` [S]. What the site does ends it, never an error."""
+    """Bring one site from conductance `now` to `target` [S]. What the site does ends it, never an error.
+
+    A `now` of NaN is a site that could not be read: nothing is sent to it.
+    """
+    if not 0 < target < math.inf:
+        raise Refused(f"a target of {target} S for site {spec.label(site)}", allowed="a number above 0")
     effort = _Effort([now], spent.pulses, spent.seconds, spent.joules)
     start = math.log(how.first_width) + how.first_volts / how.e_fold
     directions = {+1: _Direction(+1, start), -1: _Direction(-1, start)}
     probe = read(spec, site, reading)
     ending, reason = Ending.DONE, ""
-    while not abs(now - target) <= how.tolerance * target:
+    if not math.isfinite(now):
+        ending, reason = Ending.FAULT, "it could not be read"
+    while ending is Ending.DONE and not abs(now - target) <= how.tolerance * target:
         direction = directions[+1 if now < target else -1]
-        if (cap := _cap(effort, direction, how)) is not None:
-            ending = cap
+        ending = _cap(effort, direction, how)
+        if ending is not Ending.DONE:
             break
         pulse, strongest = _pulse(spec, site, direction, now, how)
-        try:
-            traces = yield [pulse, probe]
-            after = conductance(spec, probe, traces[1], site)
-        except LimitExceeded as error:
-            ending, reason = Ending.LIMIT, error.wrong
+        after, ending, reason = yield from _sent(spec, site, pulse, probe, effort)
+        if ending is not Ending.DONE:
             break
-        except BoardFault as error:
-            ending, reason = Ending.FAULT, error.wrong
-            break
-        _book(effort, after, charges(spec, [pulse], traces[:1])[0])
-        _learn(direction, (after - now) * direction.sign, max(abs(target - after), _slack(how, target)), now, strongest, how)
+        missing = max(abs(target - after), 0.5 * how.tolerance * target)  # nobody need aim any closer
+        _learn(direction, (after - now) * direction.sign, missing, now, strongest, how)
         now = after
     return Outcome(
         site, target, effort.path[0], now, effort.pulses, effort.joules, ending, tuple(effort.path), reason
     )
 
 
-def _slack(how: Programming, target: float) -> float:
-    """[S] A distance that is not worth aiming below."""
-    return 0.5 * how.tolerance * target
+def _sent(
+    spec: Spec, site: int, pulse: Pulse, probe: Pulse, effort: _Effort
+) -> Plan[tuple[float, Ending, str]]:
+    """One pulse and the read after it: the conductance [S], or what kept it from being known."""
+    try:
+        traces = yield [pulse, probe]
+        _book(effort, charges(spec, [pulse], traces[:1]))
+        after = conductance(spec, probe, traces[1], site)
+    except LimitExceeded as error:
+        return math.nan, Ending.LIMIT, error.wrong
+    except BoardFault as error:
+        _book(effort, charges(spec, [pulse], error.traces[:1]))
+        return math.nan, Ending.FAULT, error.wrong
+    effort.path.append(after)
+    return after, Ending.DONE, ""
 
 
-def _cap(effort: _Effort, direction: _Direction, how: Programming) -> Ending | None:
-    """The cap that has been reached, if any."""
+def _cap(effort: _Effort, direction: _Direction, how: Programming) -> Ending:
+    """The cap that has been reached; done: none."""
     caps = {
         Ending.STUCK: direction.idle >= IDLE_MOST,
         Ending.PULSES: effort.pulses >= how.most_pulses,
         Ending.SECONDS: effort.seconds >= how.most_seconds,
         Ending.ENERGY: effort.joules >= how.most_energy,
     }
-    return next((ending for ending, reached in caps.items() if reached), None)
+    return next((ending for ending, reached in caps.items() if reached), Ending.DONE)
 
 
-def _pulse(spec: Spec, site: int, direction: _Direction, siemens: float, how: Programming) -> tuple[Pulse, bool]:
+def _pulse(
+    spec: Spec, site: int, direction: _Direction, siemens: float, how: Programming
+) -> tuple[Pulse, bool]:
     """The pulse of this strength, and whether it is the strongest that site and plan allow."""
     place, limits = spec.sites[site], spec.sites[site].limits
     series = spec.series_ohms[place.row] + spec.series_ohms[spec.rows + place.column]
     divider = 1 + siemens * series
     bound = limits.high_volts if direction.sign > 0 else -limits.low_volts
     most = min(bound, limits.amps * (series + limits.least_ohms)) * (1 - 1e-9)
-    shortest, longest = max(how.shortest, spec.shortest_pulse), min(how.longest, limits.seconds)
-    volts = how.first_volts
-    width = min(max(math.exp(direction.strength - volts / how.e_fold), shortest), longest)
-    volts = max((direction.strength - math.log(width)) * how.e_fold, 0.1 * how.first_volts)
-    if volts * divider > most:
-        volts = most / divider
-        width = min(math.exp(direction.strength - volts / how.e_fold), longest)
-    strongest = volts * divider >= most and width >= longest
-    wave = square(direction.sign * volts * divider, width, min(width / 10, 1e-6))
+    shortest = max(how.shortest, spec.shortest_pulse)
+    longest = min(how.longest, limits.seconds, spec.longest_pulse)
+    width = min(max(_width(direction.strength, how.first_volts, longest, how), shortest), longest)
+    volts = divider * max((direction.strength - math.log(width)) * how.e_fold, 0.1 * how.first_volts)
+    strongest = False
+    if volts >= most:
+        volts, width = most, _width(direction.strength, most / divider, longest, how)
+        strongest = width >= longest
+    wave = square(direction.sign * volts, width, min(width / 10, 1e-6))
     return select(spec, site, wave, Purpose.PROGRAM), strongest
 
 
-def _book(effort: _Effort, after: float, charge: Charge) -> None:
-    effort.path.append(after)
-    effort.pulses += 1
-    effort.seconds += sum(charge.seconds)
-    effort.joules += charge.joules[0]
+def _width(strength: float, volts: float, longest: float, how: Programming) -> float:
+    """[s] that make up this strength at these volts; at most the longest, which no exponential leaves."""
+    power = strength - volts / how.e_fold
+    return math.exp(power) if power < math.log(longest) else longest
+
+
+def _book(effort: _Effort, charged: Sequence[Charge]) -> None:
+    for charge in charged:
+        effort.pulses += 1
+        effort.seconds += sum(charge.seconds)
+        effort.joules += charge.joules[0]
 
 
 def _learn(

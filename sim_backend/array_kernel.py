@@ -20,6 +20,8 @@ from sim_backend.jit import kernel
 TOO_SHORT, TOO_STIFF = -1, -2
 SHORTEST_STEP = 1e-15
 NUDGE = 1e-6
+SETTLED = 1e-9
+"""[V] A step of Newton's method this small leaves an error of about its square."""
 LEAK = 1e-12
 """[S] from every node to ground, as ngspice's gmin: a line that nothing holds has a voltage."""
 
@@ -47,59 +49,86 @@ class Network(NamedTuple):
     """Every current is proportional to its voltage: one linear solve is exact."""
 
 
+class Solution(NamedTuple):
+    """Where the kernels write what they find; the nodes are also where the next search begins."""
+
+    nodes: Floats
+    """[V], shape (nodes,)."""
+    volts: Floats
+    """[V], shape (lines,)."""
+    amps: Floats
+    """[A], shape (lines,): into each line from whatever drives it."""
+
+
 @kernel
-def solve_grid(volts: Floats, x: Floats, p: Floats, net: Network, nodes: Floats, line_volts: Floats, amps: Floats) -> None:
-    """Node voltages (in place) and line currents for source volts (lines,) and states (sites,)."""
-    unknown, size, lines = net.unknown, len(net.wires), len(volts)
-    for line in range(lines):
+def linearised(x: Floats, p: Floats, net: Network, nodes: Floats) -> tuple[Floats, Floats]:
+    """Nodal matrix (nodes, nodes) [S] and injected currents (nodes,) [A], devices by their tangents."""
+    matrix = net.wires.copy()
+    injected = np.zeros(len(nodes))
+    for site in range(len(x)):
+        a, b = net.top[site], net.bottom[site]
+        across = float(nodes[a] - nodes[b])
+        here = current(across, x[site], p[site])
+        slope = (current(across + NUDGE, x[site], p[site]) - here) / NUDGE
+        matrix[a, a] += slope
+        matrix[b, b] += slope
+        matrix[a, b] -= slope
+        matrix[b, a] -= slope
+        injected[a] -= here - slope * across
+        injected[b] += here - slope * across
+    return matrix, injected
+
+
+@kernel
+def improve(x: Floats, p: Floats, net: Network, nodes: Floats) -> float:
+    """One step of Newton's method on the unknown nodes, in place; return how far it moved [V]."""
+    unknown, size = net.unknown, len(nodes)
+    if unknown == 0:
+        return 0.0
+    matrix, injected = linearised(x, p, net, nodes)
+    side = injected[:unknown].copy()
+    for i in range(unknown):
+        matrix[i, i] += LEAK
+        for j in range(unknown, size):
+            side[i] -= matrix[i, j] * nodes[j]
+    solved = np.linalg.solve(matrix[:unknown, :unknown], side)
+    moved = np.abs(solved - nodes[:unknown]).max()
+    nodes[:unknown] = solved
+    return float(moved)
+
+
+@kernel
+def solve_grid(volts: Floats, x: Floats, p: Floats, net: Network, found: Solution) -> None:
+    """Node voltages and line currents for source volts (lines,) and states (sites,); NaN: not found."""
+    nodes = found.nodes
+    for line in range(len(volts)):
         if net.held[line] >= 0:
-            nodes[unknown + net.held[line]] = volts[line]
-    for _ in range(1 if net.ohmic else 50):
-        matrix = net.wires.copy()
-        injected = np.zeros(size)
-        for site in range(len(x)):
-            a, b = net.top[site], net.bottom[site]
-            across = float(nodes[a] - nodes[b])
-            here = current(across, x[site], p[site])
-            slope = (current(across + NUDGE, x[site], p[site]) - here) / NUDGE
-            matrix[a, a] += slope
-            matrix[b, b] += slope
-            matrix[a, b] -= slope
-            matrix[b, a] -= slope
-            injected[a] -= here - slope * across
-            injected[b] += here - slope * across
-        moved = 0.0
-        if unknown > 0:
-            side = injected[:unknown].copy()
-            for i in range(unknown):
-                matrix[i, i] += LEAK
-                for j in range(unknown, size):
-                    side[i] -= matrix[i, j] * nodes[j]
-            solved = np.linalg.solve(matrix[:unknown, :unknown], side)
-            moved = np.abs(solved - nodes[:unknown]).max()
-            nodes[:unknown] = solved
-        if moved <= 1e-12:
-            break
-    for line in range(lines):
-        amps[line] = 0.0
-        if net.held[line] >= 0:
-            node = unknown + net.held[line]
-            line_volts[line] = volts[line]
-            for j in range(size):
-                amps[line] += net.wires[node, j] * nodes[j]
-        else:
-            line_volts[line] = nodes[net.shown[line]]
+            nodes[net.unknown + net.held[line]] = volts[line]
+    moved = improve(x, p, net, nodes)
+    if not net.ohmic:
+        for _ in range(50):
+            if moved <= SETTLED:
+                break
+            moved = improve(x, p, net, nodes)
+        if not moved <= SETTLED:
+            nodes[:] = np.nan
+    leaving = net.wires @ nodes
     for site in range(len(x)):
         a, b = net.top[site], net.bottom[site]
         through = current(float(nodes[a] - nodes[b]), x[site], p[site])
-        for line in range(lines):
-            if net.held[line] >= 0:
-                amps[line] += through * ((unknown + net.held[line] == a) - 1.0 * (unknown + net.held[line] == b))
+        leaving[a] += through
+        leaving[b] -= through
+    for line in range(len(volts)):
+        if net.held[line] >= 0:
+            found.volts[line], found.amps[line] = volts[line], leaving[net.unknown + net.held[line]]
+        else:
+            found.volts[line], found.amps[line] = nodes[net.shown[line]], 0.0
 
 
 @kernel
-def solve_neurons(volts: Floats, x: Floats, p: Floats, net: Network, line_volts: Floats, amps: Floats) -> None:
+def solve_neurons(volts: Floats, x: Floats, p: Floats, net: Network, found: Solution) -> None:
     """Line voltages and currents while op-amps hold the columns; neurons in the order of their layers."""
+    line_volts, amps = found.volts, found.amps
     line_volts[:] = volts
     amps[:] = 0.0
     for index in range(len(net.neurons)):
@@ -128,52 +157,82 @@ def solve_neurons(volts: Floats, x: Floats, p: Floats, net: Network, line_volts:
 
 
 @kernel
-def evaluate(
-    volts: Floats, x: Floats, p: Floats, net: Network, nodes: Floats, line_volts: Floats, amps: Floats, f: Floats
-) -> None:
-    """dx/dt (sites,) into `f`, line voltages and currents into theirs."""
+def evaluate(volts: Floats, x: Floats, p: Floats, net: Network, found: Solution, f: Floats) -> None:
+    """dx/dt (sites,) into `f`, voltages and currents into `found`."""
     if len(net.neurons) > 0:
-        solve_neurons(volts, x, p, net, line_volts, amps)
-        for site in range(len(x)):
-            f[site] = rate(float(line_volts[net.top[site]] - line_volts[net.bottom[site]]), x[site], p[site])
+        solve_neurons(volts, x, p, net, found)
+        levels = found.volts
     else:
-        solve_grid(volts, x, p, net, nodes, line_volts, amps)
-        for site in range(len(x)):
-            f[site] = rate(float(nodes[net.top[site]] - nodes[net.bottom[site]]), x[site], p[site])
+        solve_grid(volts, x, p, net, found)
+        levels = found.nodes
+    for site in range(len(x)):
+        f[site] = rate(float(levels[net.top[site]] - levels[net.bottom[site]]), x[site], p[site])
 
 
 @kernel
-def write(out: Floats, used: int, weight: float, line_volts: Floats, amps: Floats) -> int:
+def write(out: Floats, used: int, weight: float, found: Solution) -> int:
     """Append one sample."""
-    lines = len(line_volts)
+    lines = len(found.volts)
     out[used, 0] = weight
-    out[used, 1 : 1 + lines] = line_volts
-    out[used, 1 + lines :] = amps
+    out[used, 1 : 1 + lines] = found.volts
+    out[used, 1 + lines :] = found.amps
     return used + 1
+
+
+class Stages(NamedTuple):
+    """dx/dt (sites,) at the four points of a step; the first is the last of the step before."""
+
+    first: Floats
+    half: Floats
+    late: Floats
+    last: Floats
+
+
+@kernel
+def attempt(
+    x: Floats, t: float, h: float, wave: tuple[Floats, Floats], p: Floats, net: Network,
+    found: Solution, k: Stages,
+) -> tuple[Floats, float]:  # fmt: skip
+    """One step of Bogacki and Shampine from `x` at `t`: the new states (sites,), and their error."""
+    start, slope = wave
+    evaluate(start + slope * (t + 0.5 * h), x + 0.5 * h * k.first, p, net, found, k.half)
+    evaluate(start + slope * (t + 0.75 * h), x + 0.75 * h * k.half, p, net, found, k.late)
+    new = x + h * (2.0 / 9.0 * k.first + 1.0 / 3.0 * k.half + 4.0 / 9.0 * k.late)
+    evaluate(start + slope * (t + h), new, p, net, found, k.last)
+    error = h * (-5.0 / 72.0 * k.first + k.half / 12.0 + k.late / 9.0 - k.last / 8.0)
+    return new, float(np.abs(error).max())
+
+
+@kernel
+def record(
+    x: Floats, new: Floats, t: float, h: float, wave: tuple[Floats, Floats], p: Floats, net: Network,
+    found: Solution, k: Stages, out: Floats, used: int,
+) -> int:  # fmt: skip
+    """The two samples of a step, at its middle and at its end, with Simpson's weights."""
+    start, slope = wave
+    end = Solution(found.nodes, found.volts.copy(), found.amps.copy())
+    middle = 0.5 * (x + new) + 0.125 * h * (k.first - k.last)
+    evaluate(start + slope * (t + 0.5 * h), middle, p, net, found, k.half)
+    out[used - 1, 0] += h / 6.0
+    used = write(out, used, h * 2.0 / 3.0, found)
+    return write(out, used, h / 6.0, end)
 
 
 @kernel
 def follow(
-    x: Floats, start: Floats, stop: Floats, length: float, step: float, p: Floats, net: Network,
-    nodes: Floats, tolerance: float, out: Floats, used: int,
+    x: Floats, start: Floats, slope: Floats, length: float, step: float, p: Floats, net: Network,
+    tolerance: float, found: Solution, k: Stages, out: Floats, used: int,
 ) -> tuple[int, float]:  # fmt: skip
-    """Integrate one straight segment from `start` to `stop` volts (lines,); x changes in place."""
-    sites, lines, t = len(x), len(start), 0.0
-    line_volts, amps = np.zeros(lines), np.zeros(lines)
-    k1, k2, k3, k4 = np.zeros(sites), np.zeros(sites), np.zeros(sites), np.zeros(sites)
-    slope = (stop - start) / length
-    evaluate(start, x, p, net, nodes, line_volts, amps, k1)
-    if used == 0:
-        used = write(out, used, 0.0, line_volts, amps)
+    """Integrate one straight segment from `start` volts (lines,) with `slope` [V/s]; x changes in place.
+
+    `k.first` must hold dx/dt at its beginning, and holds that at its end afterwards.
+    """
+    t, wave = 0.0, (start, slope)
     while t < length:
         left = length - t
         h = left if step >= 0.999 * left else min(step, 0.5 * left)
-        evaluate(start + slope * (t + 0.5 * h), x + 0.5 * h * k1, p, net, nodes, line_volts, amps, k2)
-        evaluate(start + slope * (t + 0.75 * h), x + 0.75 * h * k2, p, net, nodes, line_volts, amps, k3)
-        new = x + h * (2.0 / 9.0 * k1 + 1.0 / 3.0 * k2 + 4.0 / 9.0 * k3)
-        end = t + h if h < left else length
-        evaluate(start + slope * end, new, p, net, nodes, line_volts, amps, k4)
-        error = np.abs(h * (-5.0 / 72.0 * k1 + k2 / 12.0 + k3 / 9.0 - k4 / 8.0)).max() / tolerance
+        new, error = attempt(x, t, h, wave, p, net, found, k)
+        error /= tolerance
         if not error <= 1.0:
             step = h * max(0.1, 0.9 * error ** (-1.0 / 3.0)) if error < np.inf else 0.1 * h
             if step < SHORTEST_STEP:
@@ -181,15 +240,10 @@ def follow(
             continue
         if used + 2 > len(out):
             return TOO_SHORT, step
-        last_volts, last_amps = line_volts.copy(), amps.copy()
-        middle = 0.5 * (x + new) + 0.125 * h * (k1 - k4)
-        evaluate(start + slope * (0.5 * (t + end)), middle, p, net, nodes, line_volts, amps, k2)
-        out[used - 1, 0] += h / 6.0
-        used = write(out, used, h * 2.0 / 3.0, line_volts, amps)
-        used = write(out, used, h / 6.0, last_volts, last_amps)
+        used = record(x, new, t, h, wave, p, net, found, k, out, used)
         x[:] = new
-        k1[:] = k4
-        t = end
+        k.first[:] = k.last
+        t = t + h if h < left else length
         step = h * min(5.0, max(0.2, 0.9 * (error + 1e-12) ** (-1.0 / 3.0)))
     return used, step
 
@@ -202,27 +256,28 @@ def integrate(
     """Run all devices through a chain of pulses; return the number of samples written.
 
     seconds (corners,) and volts (corners, lines) of all pulses one after the other, each from 0 s;
-    ends: (pulses,) index of the last corner of each. x: (sites,), changed in place; rows: (sites, parameters).
-    out: (capacity, 1 + 2 lines) of seconds, line volts, line amps. counts: (pulses,) samples of each.
-    Returns `TOO_SHORT` where `out` has no room, `TOO_STIFF` where no step was small enough.
+    ends: (pulses,) index of the last corner of each. x: (sites,), changed in place; rows: (sites,
+    parameters). out: (capacity, 1 + 2 lines) of seconds, line volts, line amps. counts: (pulses,)
+    samples of each. Returns `TOO_SHORT` where `out` has no room, `TOO_STIFF` where no step was small
+    enough.
     """
-    used, corner, step = 0, 0, 1e-5
-    nodes = np.zeros(len(net.wires))
-    p = np.empty((len(rows), len(rows[0]) + 2))
-    for site in range(len(rows)):
+    used, corner, step, sites, lines = 0, 0, 1e-5, len(x), volts.shape[1]
+    found = Solution(np.zeros(len(net.wires)), np.zeros(lines), np.zeros(lines))
+    k = Stages(np.zeros(sites), np.zeros(sites), np.zeros(sites), np.zeros(sites))
+    p = np.empty((sites, len(rows[0]) + 2))
+    for site in range(sites):
         p[site] = prepared(rows[site])
     for pulse in range(len(ends)):
         first = used
-        if used > 0:
-            if used + 1 > len(out):
-                return TOO_SHORT
-            out[used] = out[used - 1]
-            out[used, 0] = 0.0
-            used += 1
+        if used + 1 > len(out):
+            return TOO_SHORT
+        evaluate(volts[corner], x, p, net, found, k.first)  # a pulse may begin with a jump
+        used = write(out, used, 0.0, found)
         while corner < ends[pulse]:
             length = seconds[corner + 1] - seconds[corner]
+            slope = (volts[corner + 1] - volts[corner]) / length
             used, step = follow(
-                x, volts[corner], volts[corner + 1], length, min(step, length), p, net, nodes, tolerance, out, used
+                x, volts[corner], slope, length, min(step, length), p, net, tolerance, found, k, out, used
             )
             if used < 0:
                 return used

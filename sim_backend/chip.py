@@ -47,7 +47,7 @@ class Chip:
 
     @property
     def x(self) -> Floats:
-        """shape (sites,): states, changed in place by whoever integrates them."""
+        """States, shape (sites,), changed in place by whoever integrates them."""
         return self._memory[2 : 2 + len(self.fresh)]
 
     def remember_in(self, path: Path) -> None:
@@ -88,7 +88,7 @@ class Chip:
 
     @property
     def _cycles(self) -> Floats:
-        """shape (sites,): number of the pulse that began the present cycle of each; -1: none yet."""
+        """Shape (sites,): number of the pulse that began the present cycle of each; -1: none yet."""
         return self._memory[2 + len(self.fresh) :]
 
     def _begin_cycle(self, site: int, count: int) -> None:
@@ -104,7 +104,8 @@ class Chip:
         return np.concatenate([head, np.full(sites, self._device.initial), np.full(sites, -1.0)])
 
     def _generator(self, kind: int, count: int) -> np.random.Generator:
-        return np.random.Generator(np.random.Philox(key=self._seed, counter=[kind, count, 0, 0]))
+        # a stream goes up from the low words: what tells streams apart stands in the high ones
+        return np.random.Generator(np.random.Philox(key=self._seed, counter=[0, 0, count, kind]))
 
     def _draw(self, spreads: dict[str, float], kind: int, count: int, rows: int) -> Floats:
         """Log-normal factors (rows, parameters)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,8 +14,11 @@ from sim_backend.array_kernel import Network
 from sim_backend.grid import network_of
 from sim_backend.simulated import Samples, SimulatedBoard, SimulatedSettings
 
+Integrator: TypeAlias = Callable[[Floats, Floats, Indices], int]
+"""A kernel with its circuit: state (changed in place), out, counts -> samples written, or below 0."""
 TOLERANCE = 1e-3
-"""Of each step of one device; measured against tight references this leaves 1e-5 in x (test_twins.py)."""
+"""Of each step of one device. Over 600 random pulses (four dopants, 2 us to 0.1 s, -2.5 to 2 V) this left at
+worst 1.1e-3 in the conductance and 6e-3 in the energy; in 99 of 100, 4e-4 and 3e-3."""
 ARRAY_TOLERANCE = 1e-6
 """[1] Error of x in each step of an array."""
 
@@ -33,9 +37,8 @@ class CompactBoard(SimulatedBoard):
         place = self.spec.sites[site]
         top, bottom = place.row, self.spec.rows + place.column
         seconds, volts, ends = _chained(pulses)
-        circuit = path_kernel.Circuit(
-            self.spec.series_ohms[top], self.spec.series_ohms[bottom], self._parasitics.sense_farads
-        )
+        series, switch = self.spec.series_ohms[top], self.spec.series_ohms[bottom]
+        circuit = path_kernel.Circuit(series, switch, self._parasitics.sense_farads if series else 0.0)
         state = np.array([self._chip.x[site], 0.0])
         rows, columns = np.ascontiguousarray(volts[:, top]), np.ascontiguousarray(volts[:, bottom])
 
@@ -70,7 +73,7 @@ class CompactBoard(SimulatedBoard):
         return _cut(out[:, 0].copy(), both[:, :lines], both[:, lines:], counts, pulses)
 
     def _grown(
-        self, run: Callable[[Floats, Floats, Indices], int], state: Floats, width: int, corners: int, pulses: int
+        self, run: Integrator, state: Floats, width: int, corners: int, pulses: int
     ) -> tuple[Floats, Indices]:
         """Samples and their number for each pulse, in scratch space that grows until they fit."""
         counts = np.zeros(pulses, dtype=np.intp)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from labctl.parts import Neuron
 from labctl.pulse import Bools, Floats
 from labctl.spec import Spec
 from sim_backend.array_kernel import Network
@@ -34,16 +35,17 @@ def _neurons(spec: Spec, parasitics: Parasitics) -> Network:
         bottom=np.array([spec.rows + site.column for site in spec.sites], dtype=np.intp),
         held=np.zeros(0, dtype=np.intp),
         shown=np.zeros(0, dtype=np.intp),
-        neurons=np.array(
-            [
-                [n.column, n.output, n.feedback_ohms, n.reference_siemens, n.low_volts, n.high_volts,
-                 parasitics.amplifier_gain]
-                for n in spec.neurons
-            ]
-        ),  # fmt: skip
+        neurons=np.array([_amplifier(neuron, parasitics) for neuron in spec.neurons]),
         inputs=np.array([[*n.inputs, *[-1] * (width - len(n.inputs))] for n in spec.neurons], dtype=np.intp),
         ohmic=True,
     )
+
+
+def _amplifier(neuron: Neuron, parasitics: Parasitics) -> tuple[float, ...]:
+    """A row of `Network.neurons`."""
+    rails = neuron.low_volts, neuron.high_volts
+    resistors = neuron.feedback_ohms, neuron.reference_siemens
+    return neuron.column, neuron.output, *resistors, *rails, parasitics.amplifier_gain
 
 
 def _grid(spec: Spec, parasitics: Parasitics, driven: Bools, sites: Sequence[int]) -> Network:

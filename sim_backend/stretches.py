@@ -144,10 +144,10 @@ def weighted(seconds: Floats, ends: Sequence[int]) -> Iterator[tuple[slice, Floa
     before[0] = seconds[0]
     after[:-1] = before[1:] = (seconds[1:] - seconds[:-1]) / 2
     both, first = before + after, 0
-    for last in ends:
+    for part, last in enumerate(ends):
         weights = both[first : last + 1].copy()
-        weights[-1] = before[last]
-        if first:
+        if part:
             weights[0] = after[first]
+        weights[-1] = before[last]
         yield slice(first, last + 1), weights
         first = last

@@ -25,10 +25,10 @@ from labctl.errors import (
 )
 from labctl.journal import Journal, Outcome, recompute
 from labctl.limits import Budget, Limits
+from labctl.parts import Site
 from labctl.plan import Plan
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.shapes import square
-from labctl.parts import Site
 from labctl.spec import Spec
 from labctl.store import Store
 from tests.boards import OHMS, SPEC, NullBoard, spec_with

@@ -23,9 +23,9 @@ from labctl.energy import Ledger, charges
 from labctl.errors import BadRun, Refused, StorageFault
 from labctl.journal import Journal, Outcome, recompute
 from labctl.limits import Limits
+from labctl.parts import Neuron, Shapes, Site
 from labctl.pulse import Flag, Floats, Pulse, Purpose, Trace
 from labctl.shapes import square
-from labctl.parts import Neuron, Shapes, Site
 from labctl.spec import Spec
 from labctl.store import Store
 from tests.boards import SPEC, NullBoard

@@ -31,6 +31,16 @@ class Block(NamedTuple):
     left: float
     top: float
 
+    @property
+    def upmost(self) -> list[int]:
+        """The sites of its first input, one a neuron."""
+        return [int(site) for site in self.sites[0]]
+
+    @property
+    def leftmost(self) -> list[int]:
+        """The sites of its first neuron, one an input."""
+        return [int(site) for site in self.sites[:, 0]]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:

@@ -7,13 +7,12 @@ site took many pulses, their number is on a square-root axis, so that the short 
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from labctl.pulse import Floats
 from labctl.report.history import History, SitePath
+from labctl.report.scales import STRAIGHT, Limits, conductance_ticks, limits, pulse_axis
 from labctl.report.style import (
     ALARM,
     BLUE,
@@ -30,7 +29,7 @@ from labctl.report.style import (
     percent,
     sheet,
 )
-from labctl.report.summary import Summary
+from labctl.report.summary import Goal, Summary
 
 MICRO = 1e6
 PANEL = (1.18, 1.02)
@@ -41,8 +40,10 @@ LEFT, BELOW = MARGIN + 0.42, SMALL_PRINT + 0.5
 """[inches] room for the numbers of the axes."""
 WIDEST = 9
 """Panels in a row where the sites lie in no network."""
-STRAIGHT = 30
-"""Most pulses that are drawn evenly spaced; more of them take a square-root axis."""
+ROOM = 3
+"""Free places in the last row for the picture of all distances."""
+LEAST = 0.01
+"""[%] A distance that is drawn at the lower edge."""
 NO_PATH = SitePath(np.array([], dtype=np.intp), np.array([]), (), 0)
 
 
@@ -67,26 +68,6 @@ def panels(told: Summary, seen: History) -> list[Panel]:
     return places
 
 
-class Limits(NamedTuple):
-    """What the shared axes show."""
-
-    pulses: int
-    low: float
-    """[S]"""
-    high: float
-    """[S]"""
-
-
-def limits(told: Summary, seen: History) -> Limits:
-    """Room for every path and every target; open devices (0 S) are drawn at the lower edge."""
-    values = np.concatenate([path.siemens for path in seen.paths.values()])
-    targets = told.goal.targets[told.goal.synapses()] if told.goal else values[:0]
-    shown = np.concatenate([values[values > 0], targets])
-    low, high = (float(shown.min()), float(shown.max())) if len(shown) else (1e-6, 1e-4)
-    room = max((high / low) ** 0.08, 1.1)
-    return Limits(max(1, *(path.total for path in seen.paths.values())), low / room, high * room)
-
-
 def picture(told: Summary, seen: History) -> Figure | None:
     """The paths of all sites; None where nothing was read."""
     if not any(len(path.pulses) for path in seen.paths.values()):
@@ -104,6 +85,7 @@ def picture(told: Summary, seen: History) -> Figure | None:
         lowest = not any(one.row > place.row and one.column == place.column for one in places)
         _frame(spot, shared, numbered=(place.column == 0, lowest))
         _panel(spot, told, seen.paths.get(place.site, NO_PATH), place.site, shared)
+    _distances(figure, told, seen, rows, columns, sum(place.row == rows - 1 for place in places))
     _axis_names(figure, told, rows, width, bent=shared.pulses > STRAIGHT)
     _legend(figure, told, seen)
     return figure
@@ -112,8 +94,12 @@ def picture(told: Summary, seen: History) -> Figure | None:
 def said_of(seen: History) -> str:
     """What was read, and what of it is missing."""
     reads = sum(len(path.pulses) for path in seen.paths.values())
-    pulses = sum(path.total for path in seen.paths.values())
-    parts = [f"{count(pulses, 'pulse')} that move, {count(reads, 'read')} on {count(len(seen.paths), 'site')}"]
+    resets = sum(len(path.resets) for path in seen.paths.values())
+    pulses = sum(path.total for path in seen.paths.values()) - resets
+    moved = (
+        f"{pulses} programming and {resets} reset pulses" if resets else count(pulses, "programming pulse")
+    )
+    parts = [f"{moved} and {count(reads, 'read')} on {count(len(seen.paths), 'site')}"]
     if seen.dropped:
         parts.append(f"{count(seen.dropped, 'read')} left no waveform and are not shown")
     if seen.useless:
@@ -126,78 +112,96 @@ def said_of(seen: History) -> str:
 def _frame(spot: Axes, shared: Limits, *, numbered: tuple[bool, bool]) -> None:
     """Axes that all panels share; numbers only at the left and at the bottom."""
     spot.set_yscale("log")
-    if shared.pulses > STRAIGHT:
-        spot.set_xscale("function", functions=(_root, np.square))
-    spot.set(xlim=(-0.04 * shared.pulses if shared.pulses <= STRAIGHT else 0, 1.04 * shared.pulses))
+    up = conductance_ticks(shared.low * MICRO, shared.high * MICRO)
     spot.set(ylim=(shared.low * MICRO, shared.high * MICRO))
-    at, up = pulse_ticks(shared.pulses), conductance_ticks(shared.low * MICRO, shared.high * MICRO)
-    spot.set_xticks(at, [str(tick) for tick in at] if numbered[1] else [""] * len(at))
+    pulse_axis(spot, shared.pulses, numbered=numbered[1])
     spot.set_yticks(up, [f"{tick:g}" for tick in up] if numbered[0] else [""] * len(up))
     spot.set_yticks([], minor=True)
     spot.tick_params(length=2, pad=2, labelsize=7)
     spot.grid(visible=True)
 
 
-def pulse_ticks(most: int) -> list[int]:
-    """Three or four numbers of pulses, evenly spaced as they are drawn."""
-    if most <= STRAIGHT:
-        step = max(1, math.ceil(most / 4))
-        return list(range(0, most + 1, step))
-    step = 10 ** math.floor(math.log10(most))
-    top = most // step * step
-    return [0, round(top / 9), round(top * 4 / 9), top]
-
-
-def conductance_ticks(low: float, high: float) -> list[float]:
-    """Round numbers, any unit: as many as are needed for two or more."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
-        ticks = [digit * 10.0**power for power in powers for digit in digits]
-        inside = [tick for tick in ticks if low <= tick <= high]
-        if len(inside) >= 2:
-            return inside
-    return [low * 1.0, high * 1.0]
-
-
-def _root(values: Floats) -> Floats:
-    return np.sqrt(np.maximum(values, 0.0))
-
-
 def _panel(spot: Axes, told: Summary, path: SitePath, site: int, shared: Limits) -> None:
-    wrong = False
     if told.goal is not None:
         target, tolerance = float(told.goal.targets[site]), told.goal.tolerance
         band = np.array([1 - tolerance, 1 + tolerance]) * target * MICRO
         spot.axhspan(*band, color=GREEN, alpha=0.35, linewidth=0)
         spot.axhline(target * MICRO, color=GREEN, linewidth=0.8)
-        wrong = bool(abs(path.present / target - 1) > tolerance)
     for number in path.resets:
         spot.axvline(number, color=ORANGE, linewidth=1, linestyle=(0, (2, 1.5)))
     siemens = np.maximum(path.siemens, shared.low) * MICRO
     spot.plot(path.pulses, siemens, color=BLUE, linewidth=1.1, marker="o", markersize=2.2)
-    if wrong:
+    if told.goal is not None and abs(path.present / told.goal.targets[site] - 1) > told.goal.tolerance:
         spot.plot(path.pulses[-1:], siemens[-1:], color=ALARM, marker="o", markersize=4, linestyle="")
     spot.set_title(told.labels[site], size=7.5, pad=2.5)
     if (ending := told.given_up.get(site)) is not None:
         spot.set_title(str(ending), size=6.5, color=ALARM, weight="normal", loc="right", pad=2.5)
 
 
+def _distances(figure: Figure, told: Summary, seen: History, rows: int, columns: int, taken: int) -> None:
+    """Every synapse's distance from its target, where the last row of panels has room for it."""
+    if told.goal is None or columns - taken < ROOM or rows < 2:
+        return
+    left = LEFT + taken * (PANEL[0] + GAP[0]) + 0.75
+    right = LEFT + columns * (PANEL[0] + GAP[0]) - GAP[0]
+    spot = axes(figure, left, BELOW, right - left, PANEL[1] - 0.2)
+    tolerance = told.goal.tolerance * 100
+    spot.axhspan(LEAST, tolerance, color=GREEN, alpha=0.2, linewidth=0)
+    for site in told.goal.synapses():
+        path = seen.paths.get(site, NO_PATH)
+        far = np.maximum(np.abs(path.siemens / told.goal.targets[site] - 1) * 100, LEAST)
+        spot.plot(path.pulses, far, color=BLUE, linewidth=0.8, alpha=0.45, marker="o", markersize=1.8)
+    spot.set_yscale("log")
+    spot.set(ylim=(LEAST, 300))
+    spot.set_yticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
+    spot.set_yticks([], minor=True)
+    spot.set_ylabel("error (%)", size=8, labelpad=2)
+    pulse_axis(spot, max(1, *(path.total for path in seen.paths.values())), numbered=True)
+    spot.tick_params(length=2, pad=2, labelsize=7)
+    spot.grid(visible=True)
+    spot.set_title("all synapses: distance from target", size=7.5, pad=2.5)
+
+
+def _ends_outside(goal: Goal, seen: History) -> list[int]:
+    """Sites whose last read is known and not within tolerance."""
+    present = seen.present(len(goal.targets))
+    known = np.isfinite(present) & np.isfinite(goal.targets)
+    return np.flatnonzero(known & ~goal.reached(present)).tolist()
+
+
 def _axis_names(figure: Figure, told: Summary, rows: int, width: float, *, bent: bool) -> None:
     across, up = figure.get_size_inches()
     middle = BELOW + rows * (PANEL[1] + GAP[1]) / 2
     scale = " (square-root axis)" if bent else ""
-    figure.text((LEFT + width - MARGIN) / 2 / across, (BELOW - 0.32) / up, f"pulses on the site{scale}", ha="center", va="center")
-    figure.text((LEFT - 0.62) / across, middle / up, "conductance (µS)", rotation=90, ha="center", va="center")
+    figure.text(
+        (LEFT + width - MARGIN) / 2 / across,
+        (BELOW - 0.32) / up,
+        f"pulses on the site{scale}",
+        ha="center",
+        va="center",
+    )
+    figure.text(
+        (LEFT - 0.62) / across, middle / up, "conductance (µS)", rotation=90, ha="center", va="center"
+    )
     if told.goal is None:
         return
     names = [
         f"output {column}" if layer is told.goal.layers[-1] else f"hidden {column}"
         for layer in told.goal.layers
-        for column in (told.crossings[site][1] for site in layer[0])
+        for column in (told.crossings[int(site)][1] for site in layer[0])
     ]
     for row, name in enumerate(names):
         height = BELOW + (rows - 1 - row) * (PANEL[1] + GAP[1]) + PANEL[1] / 2
-        figure.text((LEFT - 0.38) / across, height / up, name, size=7, color=SOFT, rotation=90, ha="center", va="center")
+        figure.text(
+            (LEFT - 0.38) / across,
+            height / up,
+            name,
+            size=7,
+            color=SOFT,
+            rotation=90,
+            ha="center",
+            va="center",
+        )
 
 
 def _legend(figure: Figure, told: Summary, seen: History) -> None:
@@ -208,8 +212,10 @@ def _legend(figure: Figure, told: Summary, seen: History) -> None:
     keys: list[Any] = [Line2D([], [], color=BLUE, marker="o", markersize=3, linewidth=1.1, label="read")]
     if told.goal is not None:
         band = Patch(facecolor=GREEN, alpha=0.35, label=f"target ± {percent(told.goal.tolerance)}")
-        last = Line2D([], [], color=ALARM, marker="o", markersize=4, linestyle="", label="outside at the end")
-        keys += [band, last]
+        keys.append(band)
+    if told.goal is not None and _ends_outside(told.goal, seen):
+        last = Line2D([], [], color=ALARM, marker="o", markersize=4, linestyle="", label="last read outside")
+        keys.append(last)
     if any(path.resets for path in seen.paths.values()):
         keys.append(Line2D([], [], color=ORANGE, linewidth=1, linestyle=(0, (2, 1.5)), label="reset"))
     width, height = figure.get_size_inches()

@@ -10,7 +10,8 @@ two aliases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,7 +24,7 @@ Axes: TypeAlias = Any
 """A matplotlib.axes.Axes."""
 
 INK, SOFT, FAINT, EMPTY = "#1f2933", "#5f6c7b", "#dfe3e8", "#e9ecef"
-BLUE, ORANGE, GREEN, SKY = "#0072b2", "#e69f00", "#009e73", "#56b4e9"
+BLUE, ORANGE, GREEN, SKY, PURPLE = "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#cc79a7"
 ALARM = "#d55e00"
 """Vermilion: what is not as it should be, and nothing else."""
 SEQUENTIAL, DIVERGING = "viridis", "PuOr_r"
@@ -53,6 +54,7 @@ _RC: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "grid.color": FAINT,
     "grid.linewidth": 0.6,
     "xtick.color": SOFT,
@@ -74,12 +76,13 @@ _RC: dict[str, Any] = {
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
+def house_style() -> Generator[None]:
     """Figures that are made and saved inside look like this; what was set before comes back."""
     import matplotlib as mpl
 
-    plain = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")}
-    with mpl.rc_context(plain | _RC):
+    untyped: Any = mpl
+    plain = {key: value for key, value in untyped.rcParamsDefault.items() if not key.startswith("backend")}
+    with untyped.rc_context(plain | _RC):
         yield
 
 
@@ -107,7 +110,9 @@ def save(figure: Figure, path: Path) -> Path:
     """Write it as a PNG, whole or not at all; the same figure gives the same bytes."""
     part = path.with_name(f"{path.name}.part")
     try:
-        figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph", UserWarning)  # names may be in any script
+            figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -128,3 +133,13 @@ def count(number: int, thing: str) -> str:
 def percent(fraction: float) -> str:
     """`2 %`."""
     return f"{fraction * 100:.3g} %"
+
+
+def metric(largest: float, unit: str) -> tuple[float, str]:
+    """The factor and the unit in which an axis up to `largest` carries short numbers: (1e9, "nJ")."""
+    value, text = 1.0, unit
+    for prefix, power in (("m", 3), ("µ", 6), ("n", 9), ("p", 12), ("f", 15)):
+        if not 0 < largest * value < 1:
+            break
+        value, text = 10.0**power, prefix + unit
+    return value, text

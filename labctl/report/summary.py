@@ -76,7 +76,7 @@ class Goal:
         return siemens / self.targets - 1
 
     def reached(self, siemens: Floats) -> Bools:
-        """shape (sites,): True where a conductance is known to be within tolerance."""
+        """True where a conductance is known to be within tolerance, shape (sites,)."""
         return np.abs(self.errors(siemens)) <= self.tolerance
 
     def synapses(self) -> list[int]:
@@ -99,7 +99,7 @@ class Answers:
 
     @property
     def right(self) -> Bools:
-        """shape (patterns,): True where the sign is that of the label."""
+        """True where the sign is that of the label, shape (patterns,)."""
         return right(self.volts, self.labels)
 
 
@@ -112,7 +112,7 @@ class Summary:
     """What to call each site."""
     crossings: tuple[tuple[int, int], ...]
     """Row and column of each site."""
-    tariff: Tariff = Tariff()
+    tariff: Tariff = field(default_factory=Tariff)
     goal: Goal | None = None
     endings: Mapping[int, Ending] = field(default_factory=dict[int, Ending])
     """Why programming of each site ended."""
@@ -149,7 +149,8 @@ def summary(journal: Journal) -> Summary:
 
 
 def _last(notes: list[Note], kind: str) -> dict[str, Any]:
-    return next((note.body for note in reversed(notes) if note.kind == kind), {})
+    nothing: dict[str, Any] = {}
+    return next((note.body for note in reversed(notes) if note.kind == kind), nothing)
 
 
 def _origin(run: str, meta: Mapping[str, Any], spec: Spec, notes: list[Note]) -> Origin:
@@ -199,7 +200,10 @@ def _endings(result: Mapping[str, Any], spec: Spec) -> dict[int, Ending]:
 
 def _answers(result: Mapping[str, Any], meta: Mapping[str, Any]) -> Answers:
     images = meta["images"]
-    pixels, labels = np.array(images["pixels"], dtype=np.float64), np.array(images["labels"], dtype=np.float64)
+    pixels, labels = (
+        np.array(images["pixels"], dtype=np.float64),
+        np.array(images["labels"], dtype=np.float64),
+    )
     volts, ideal = (np.array(result[key], dtype=np.float64) for key in ("answers_volts", "predicted_volts"))
     if not (pixels.shape == (len(volts), 9) and labels.shape == volts.shape == ideal.shape):
         raise ValueError("answers that do not fit the patterns")

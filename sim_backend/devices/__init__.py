@@ -1,0 +1,1 @@
+"""Memristor models: equations stated once, parameters with their sources, SPICE text made from both."""

@@ -10,7 +10,7 @@ import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,6 +22,8 @@ NAMES = ("ron", "roff", "von", "voff", "tau", "vt", "phi", "af", "bf", "ar", "br
 """The parameters of the metastable switch, in the order of a row."""
 _DEFAULTS = {"phi": 1.0, "af": 0.0, "bf": 1.0, "ar": 0.0, "br": 1.0, "hold": 1.0}
 _POSITIVE = {"ron", "roff", "tau", "vt"}
+_FRACTIONS = {"phi", "hold"}
+_SECTIONS = {"dopant", "source", "parameters", "state", "device_to_device", "cycle_to_cycle", "read"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Device:
 
     @property
     def vector(self) -> Floats:
-        """shape (parameters,), in the order of `NAMES`."""
+        """The row of numbers, shape (parameters,), in the order of `NAMES`."""
         return np.array([self.values[name] for name in NAMES])
 
 
@@ -71,26 +73,41 @@ def load(name_or_path: str) -> Device:
 
 
 def _device(path: Path, table: dict[str, Any]) -> Device:
+    unknown = sorted(set(table) - _SECTIONS)
+    if unknown:
+        raise BadConfig(f"{path}: unknown key {unknown[0]}", allowed=", ".join(sorted(_SECTIONS)))
     values = _DEFAULTS | _numbers(path, table, "parameters", NAMES)
     missing = [name for name in NAMES if name not in values]
     if missing:
         raise BadConfig(f"{path}: [parameters] lacks {', '.join(missing)}", allowed=", ".join(NAMES))
-    for name in _POSITIVE:
-        if not values[name] > 0:
-            raise BadConfig(f"{path}: parameters.{name} is {values[name]}", allowed="a number above 0")
+    state = _numbers(path, table, "state", ("initial",))
+    spread, cycle = (_numbers(path, table, name, NAMES) for name in ("device_to_device", "cycle_to_cycle"))
+    noise = _numbers(path, table, "read", ("noise",))
+    for name, value in values.items():
+        if name in _POSITIVE and not value > 0:
+            raise BadConfig(f"{path}: parameters.{name} is {value}", allowed="a number above 0")
+    for name, value in (*((name, values[name]) for name in _FRACTIONS), *state.items()):
+        if not 0 <= value <= 1:
+            raise BadConfig(f"{path}: {name} is {value}", allowed="0 to 1")
+    for name, value in (*spread.items(), *cycle.items(), *noise.items()):
+        if not value >= 0:
+            raise BadConfig(f"{path}: a spread of {name} of {value}", allowed="0 or more")
     return Device(
         dopant=str(table.get("dopant", path.stem)),
         source=str(table.get("source", "")),
         values=values,
-        spread=_numbers(path, table, "device_to_device", NAMES),
-        cycle=_numbers(path, table, "cycle_to_cycle", NAMES),
-        read_noise=_numbers(path, table, "read", ("noise",)).get("noise", 0.0),
-        initial=_numbers(path, table, "state", ("initial",)).get("initial", 0.0),
+        spread=spread,
+        cycle=cycle,
+        read_noise=noise.get("noise", 0.0),
+        initial=state.get("initial", 0.0),
     )
 
 
 def _numbers(path: Path, table: dict[str, Any], section: str, names: tuple[str, ...]) -> dict[str, float]:
-    found: dict[str, Any] = table.get(section, {})
+    found: Any = table.get(section, {})
+    if not isinstance(found, dict):
+        raise BadConfig(f"{path}: {section} is {found!r}", allowed=f"a table [{section}]")
+    found = cast(dict[str, Any], found)
     for name, value in found.items():
         if name not in names:
             raise BadConfig(f"{path}: unknown key {section}.{name}", allowed=", ".join(names))

@@ -27,6 +27,7 @@ from labctl.report.style import (
     Axes,
     Figure,
     axes,
+    count,
     percent,
     sheet,
 )
@@ -41,6 +42,8 @@ BAR = 4.2
 """[inches] width of the conductances' colour bar."""
 MOST_NAMED = 6
 """Sites that the heading names for each reason."""
+CORNER: Any = ((-1, 1), (1, 1), (-1, -1))
+"""The mark of what was given up, as corners of a triangle."""
 MOST_NUMBERED = 24
 """Rows up to which each cell carries its number."""
 
@@ -60,7 +63,8 @@ def picture(told: Summary, seen: History) -> Figure | None:
     across, up = grid.width * CELL[0], grid.height * CELL[1]
     lefts = [FIRST + number * (across + GAP) for number in range(4)]
     before, now = seen.before(len(told.labels)), present(told, seen)
-    heading = "Conductances of the synapses, laid out as the network", reached(told, goal, now)
+    lost = f"; {count(seen.dropped, 'read')} left no waveform" if seen.dropped else ""
+    heading = "Conductances of the synapses, laid out as the network", reached(told, goal, now) + lost
     figure = sheet(lefts[-1] + across + MARGIN, bottom + up + 0.3 + HEADING, *heading, str(told.origin))
     spots = [axes(figure, left, bottom, across, up) for left in lefts]
     scale, errors = _scale(goal, before, now), _error_scale(goal)
@@ -73,7 +77,7 @@ def picture(told: Summary, seen: History) -> Figure | None:
     for spot in spots[2:]:
         _mark(spot, told, [cell for cell in grid.cells() if wrong[cell.site]])
     _bars(figure, lefts, across, (scale, errors), beyond=bool(np.any(now * MICRO > scale.norm.vmax)))
-    known = np.isfinite(now[goal.synapses()])
+    known = np.isfinite(now + before)[goal.synapses()]
     _legend(figure, lefts[2], told, wrong=bool(wrong.any()), unknown=not known.all())
     return figure
 
@@ -130,7 +134,7 @@ def _map(
 def _cell(spot: Axes, cell: Cell, face: Any, *, hatched: bool) -> None:
     from matplotlib.patches import Rectangle
 
-    look = {"facecolor": EMPTY, "hatch": "////"} if hatched else {"facecolor": face}
+    look: dict[str, Any] = {"facecolor": EMPTY, "hatch": "////"} if hatched else {"facecolor": face}
     spot.add_patch(Rectangle((cell.x, cell.y), 1, 1, edgecolor="white", linewidth=1.2, **look))
 
 
@@ -156,10 +160,10 @@ def _names(spot: Axes, told: Summary, grid: Grid) -> None:
         middle = block.left + block.sites.shape[1] / 2
         name = "output" if depth == len(grid.layers) else "hidden"
         spot.text(middle, block.top + 0.62, name, size=8, ha="center", va="bottom")
-        for number, site in enumerate(block.sites[0]):
+        for number, site in enumerate(block.upmost):
             column = str(told.crossings[site][1])
             spot.text(block.left + number + 0.5, block.top + 0.14, column, ha="center", va="bottom", **small)
-        for number, site in enumerate(block.sites[:, 0] if grid.rows <= MOST_NUMBERED else ()):
+        for number, site in enumerate(block.leftmost if grid.rows <= MOST_NUMBERED else ()):
             row = str(told.crossings[site][0])
             spot.text(block.left - 0.12, block.top - number - 0.53, row, ha="right", va="center", **small)
 
@@ -198,7 +202,7 @@ def _legend(figure: Figure, left: float, told: Summary, *, wrong: bool, unknown:
     if wrong:
         keys.append(Patch(facecolor="none", edgecolor=ALARM, linewidth=1.8, label="outside tolerance"))
     if told.given_up:
-        corner = Line2D([], [], color=ALARM, linewidth=0, marker="$\N{BLACK UPPER LEFT TRIANGLE}$")
+        corner = Line2D([], [], color=ALARM, linewidth=0, marker=CORNER, markersize=6)
         corner.set_label("given up")
         keys.append(corner)
     if unknown:

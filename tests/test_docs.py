@@ -1,0 +1,216 @@
+"""The documentation says what the code does: keys, units, defaults, and that its examples work."""
+
+import doctest
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import pytest
+from pydantic.fields import FieldInfo
+
+from labctl import cli
+from labctl.bench import Bench, BenchFile
+from labctl.config import Quantity, Section, dump
+from labctl.experiment import Experiment, images_of, read_experiment
+from labctl.quantity import format_quantity
+from sim_backend.devices import parameters
+from sim_backend.ngspice import NgspiceSettings
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md"])
+EXPERIMENT_PAGE = ROOT / "docs/reference/experiment-file.md"
+BENCH_PAGE = ROOT / "docs/how-to/describe-a-bench.md"
+BOARD_PAGE = ROOT / "docs/how-to/write-a-board.md"
+
+
+# ---- pages of keys --------------------------------------------------------------------------
+
+
+def sections(model: type[Section], path: str = "") -> Iterator[tuple[str, type[Section]]]:
+    """Every table of a file by its dotted path, the file's top first."""
+    yield path, model
+    for name, field in model.model_fields.items():
+        if (table := table_of(field)) is not None:
+            yield from sections(table, f"{path}.{field.alias or name}".lstrip("."))
+
+
+def table_of(field: FieldInfo) -> type[Section] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def parts_of(annotation: Any, metadata: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Plain types and what is annotated to them, through unions and nesting."""
+    if get_origin(annotation) is Annotated:
+        inner, *more = get_args(annotation)
+        return parts_of(inner, [*metadata, *more])
+    if get_origin(annotation) in (Union, UnionType, tuple):
+        kinds, notes = list[Any](), list(metadata)
+        for one in get_args(annotation):
+            inner, notes = parts_of(one, notes)
+            kinds += inner
+        return kinds, notes
+    return [annotation], metadata
+
+
+def quantity_of(field: FieldInfo) -> Quantity | None:
+    _, notes = parts_of(field.annotation, list(field.metadata))
+    return next((note for note in notes if isinstance(note, Quantity)), None)
+
+
+def default_of(field: FieldInfo) -> str:
+    """As a person would write it in the file; "–" for none, "required" where there must be one."""
+    if field.is_required():
+        return "required"
+    value, quantity = field.get_default(call_default_factory=True), quantity_of(field)
+    if value is None or value == {}:
+        return "–"
+    if quantity is not None:
+        return f'`"{format_quantity(value, quantity.unit, digits=None)}"`'
+    return f"`{str(value).lower()}`" if isinstance(value, bool | int) else f'`"{value}"`'
+
+
+def allowed_of(field: FieldInfo) -> str:
+    """What the model takes, in a few words."""
+    kinds, notes = parts_of(field.annotation, list(field.metadata))
+    if (quantity := quantity_of(field)) is not None:
+        return range_of(quantity)
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            return ", ".join(f'`"{one}"`' for one in get_args(kind))
+    bounds = [f"{word} {bound}" for note in notes for word, bound in bound_of(note)]
+    names = {bool: "`true`, `false`", int: "a whole number", str: "text"}
+    named = next((names[kind] for kind in kinds if kind in names), "a table")
+    return ", ".join([named, *bounds])
+
+
+def bound_of(note: Any) -> Iterator[tuple[str, int]]:
+    if (above := getattr(note, "gt", None)) is not None:
+        yield "above", above
+    if (least := getattr(note, "ge", None)) is not None:
+        yield "at least", least
+
+
+def range_of(quantity: Quantity) -> str:
+    unit = quantity.unit
+    low = f"above {quantity.above:g}" if quantity.above > -1 else f"from {quantity.least:g}"
+    if quantity.above < 0 and quantity.least < -1e300:
+        low = "any"
+    high = f" to {quantity.most * 100:g}" if unit == "%" else ""
+    return f"{low}{high} {unit}"
+
+
+def rows_under(page: Path, table: str) -> dict[str, list[str]]:
+    """Key -> the cells beside it, of the table below the heading that names this table of the file."""
+    title = f"`[{table}]`" if table else "Top of the file"
+    text = page.read_text(encoding="utf-8")
+    found = re.search(rf"^## {re.escape(title)}[^\n]*\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{page.name} has no heading for {title}"
+    lines = [line for line in found[1].splitlines() if line.startswith("| `")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0].strip("`"): row[1:] for row in cells}
+
+
+TABLES = [
+    *[(EXPERIMENT_PAGE, table, model) for table, model in sections(Experiment)],
+    *[(BENCH_PAGE, table, model) for table, model in sections(BenchFile)],
+    *[(BENCH_PAGE, f"board{'.' * bool(table)}{table}", model) for table, model in sections(NgspiceSettings)],
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "table", "model"), TABLES, ids=[f"{page.stem}:{table}" for page, table, _ in TABLES]
+)
+def test_a_page_has_every_key_of_its_file_and_no_other(page: Path, table: str, model: type[Section]):
+    keys = {field.alias or name for name, field in model.model_fields.items() if table_of(field) is None}
+    assert set(rows_under(page, table)) == keys
+
+
+@pytest.mark.parametrize(
+    ("page", "table", "model"), TABLES, ids=[f"{page.stem}:{table}" for page, table, _ in TABLES]
+)
+def test_a_page_has_the_defaults_and_ranges_of_the_code(page: Path, table: str, model: type[Section]):
+    rows = rows_under(page, table)
+    told = {key: cells[:2] for key, cells in rows.items()}
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    assert told == {key: [default_of(fields[key]), allowed_of(fields[key])] for key in told}
+    assert all(cells[2] for cells in rows.values()), "a key without a meaning"
+
+
+# ---- what is told of files and devices ------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("benches/*.toml")), ids=lambda path: path.stem)
+def test_every_bench_file_makes_a_board(path: Path):
+    assert Bench.read(path).board(ROOT).spec.sites
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in sorted(ROOT.glob("examples/*.toml")) if ".images." not in p.name], ids=lambda p: p.stem
+)
+def test_every_example_is_an_experiment_with_images_and_a_bench(path: Path):
+    experiment = read_experiment(path)
+    assert len(images_of(experiment, path.parent)) > 1
+    assert experiment.bench is not None and (path.parent / experiment.bench).is_file()
+
+
+def test_the_page_of_experiments_shows_a_file_with_every_default():
+    blocks = re.findall(r"```toml\n(.*?)```", EXPERIMENT_PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    written = tomllib.loads(blocks[-1])
+    default = without_none(dump(Experiment(name="letters", bench="../benches/network-cr-ngspice.toml")))
+    assert written == default
+
+
+def without_none(table: dict[str, Any]) -> dict[str, Any]:
+    """Tables as TOML can hold them, which has no null and whose empty tables say nothing."""
+    kept = {key: without_none(value) if isinstance(value, dict) else value for key, value in table.items()}
+    return {key: value for key, value in kept.items() if value is not None and value != {}}
+
+
+def test_the_page_of_devices_has_the_numbers_of_the_parameter_files():
+    text = (ROOT / "docs/reference/devices.md").read_text(encoding="utf-8")
+    for dopant in ("W", "Sn", "Cr", "C"):
+        row = next(line for line in text.splitlines() if line.startswith(f"| {dopant} |"))
+        told = [float(cell) for cell in row.strip("|").split("|")[1:6]]
+        values = parameters.load(dopant).values
+        assert told == [values[name] for name in ("ron", "roff", "von", "voff", "tau")]
+
+
+# ---- what can be done by following a page ----------------------------------------------------
+
+
+def test_the_board_of_the_page_passes_labctl_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Its class saved as a file, its bench file beside it, and the command that the page gives."""
+    text = BOARD_PAGE.read_text(encoding="utf-8")
+    sources = [one.source for one in doctest.DocTestParser().get_examples(text)]
+    last = next(index for index, source in enumerate(sources) if source.startswith("class Resistors"))
+    (tmp_path / "resistors.py").write_text("".join(sources[: last + 1]))
+    bench = next(block for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
+    (tmp_path / "resistors.toml").write_text(bench)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["check", "resistors.toml", "--programming", "--yes"]) == 0
+    told = capsys.readouterr().out.strip().splitlines()[-1]
+    assert told in text
+
+
+def anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_between_pages_leads_somewhere(page: Path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        path, _, heading = target.partition("#")
+        other = page.parent / path if path else page
+        assert other.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in map(anchor, titles), target
