@@ -45,8 +45,8 @@ class Progress:
         self._pulses = 0
         self._done = 0
         self._doing = "starting"
-        self._told = 0.0
-        """Share of the sites at the last plain line."""
+        self._told = 0
+        """Sites done at the last plain line."""
 
     def __enter__(self) -> Self:
         return self
@@ -88,8 +88,8 @@ class Progress:
     def _draw(self, now: float) -> None:
         if self._bar is not None:
             self._bar.update(0, completed=self._done, description=printable(self.line(now)), refresh=True)
-        elif self._done / self._sites >= self._told + LINE_SHARE:
-            self._told = self._done / self._sites
+        elif self._done >= self._told + LINE_SHARE * self._sites:
+            self._told = self._done
             self._stream.write(printable(self.line(now)) + "\n")
             self._stream.flush()
 
@@ -114,7 +114,14 @@ def _rich_bar(stream: TextIO, sites: int) -> Any:
     from rich.progress import Progress as RichProgress
 
     columns = (BarColumn(bar_width=30), TextColumn("{task.description}", markup=False))
-    bar = RichProgress(*columns, console=Console(file=stream), auto_refresh=False, transient=True)
+    bar = RichProgress(
+        *columns,
+        console=Console(file=stream),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
     bar.start()
     bar.add_task("starting", total=sites)
     return bar

@@ -144,7 +144,8 @@ class Spec:
     def check(self, pulses: Sequence[Pulse]) -> None:
         """Refuse the whole list if any of its pulses must not be driven (`LimitExceeded`)."""
         for index in self._suspects(pulses):
-            wrong, allowed = next(objections(self, pulses[index]), ("", ""))
+            with np.errstate(all="ignore"):  # what overflows fails a comparison
+                wrong, allowed = next(objections(self, pulses[index]), ("", ""))
             if wrong:
                 raise LimitExceeded(
                     f"pulse {index + 1} of {len(pulses)} on {self.name}: {wrong}",

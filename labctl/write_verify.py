@@ -124,13 +124,11 @@ class _Effort:
 TIME_CONSTANTS = 12.0
 """Of the board's slowest node in a read: after nine, when the settled end begins, 1e-4 is left."""
 NOTICEABLE = 2e-3
-"""Relative change of conductance that counts as a movement."""
+"""Relative change of conductance that counts as a movement; what moved less is taken to have moved this much."""
 IDLE_MOST = 3
 """Strongest pulses in a row without a movement after which a site is stuck."""
-RAMP = 1.5
-"""By how much the strength rises where nothing moved."""
-BOLDEST, MEEKEST = 3.0, -5.0
-"""Most and least by which it changes where something did."""
+BOLDEST, MEEKEST = 2.5, -5.0
+"""Most and least by which the strength changes after one pulse."""
 
 
 def read(spec: Spec, site: int, how: Reading) -> Pulse:
@@ -244,10 +242,9 @@ def _learn(
     direction: _Direction, moved: float, missing: float, before: float, strongest: bool, how: Programming
 ) -> None:
     """Choose the next strength of this polarity from what its last pulse did, in siemens."""
-    if moved > NOTICEABLE * before:
-        change = math.log(how.boldness * missing / moved)
+    noticeable = NOTICEABLE * before
+    change = math.log(how.boldness * missing / max(moved, noticeable))
+    idle = moved <= noticeable
+    if not (idle and strongest):
         direction.strength += min(max(change, MEEKEST), BOLDEST)
-        direction.idle = 0
-    else:
-        direction.strength += 0.0 if strongest else RAMP
-        direction.idle += strongest
+    direction.idle = direction.idle + strongest if idle else 0

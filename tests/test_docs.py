@@ -46,7 +46,8 @@ def parts_of(annotation: Any, metadata: list[Any]) -> tuple[list[Any], list[Any]
     """Plain types and what is annotated to them, through unions and nesting."""
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
-        return parts_of(inner, [*metadata, *more])
+        unpacked = [one for note in more for one in (note.metadata if isinstance(note, FieldInfo) else [note])]
+        return parts_of(inner, [*metadata, *unpacked])
     if get_origin(annotation) in (Union, UnionType, tuple):
         kinds, notes = list[Any](), list(metadata)
         for one in get_args(annotation):

@@ -12,12 +12,11 @@ from labctl.limits import ABSOLUTE, Budget, Limits, allowed_for
 from labctl.parts import Site
 
 NAMES = [field.name for field in fields(Limits)]
-BOUNDLESS = Limits(low_volts=-math.inf, high_volts=math.inf, seconds=math.inf)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_limit_that_is_no_number_cannot_be_made(name: str) -> None:
-    with pytest.raises(Refused, match="no NaN|cannot be kept"):
+    with pytest.raises(Refused, match="cannot be kept"):
         Limits(**{name: math.nan})
 
 
@@ -47,9 +46,7 @@ def test_the_stricter_of_two_limits_holds_in_everything() -> None:
     assert wide & narrow == narrow & wide == Limits(-1.0, 2.0, 1e-4, 500.0, 10.0, 0.5)
 
 
-@pytest.mark.parametrize(
-    ("dopant", "amps"), [("W", 1e-3), ("C", 50e-6), ("Cr", 300e-6), ("Sn", 300e-6)], ids=lambda v: str(v)
-)
+@pytest.mark.parametrize(("dopant", "amps"), [("W", 1e-3), ("C", 50e-6), ("Cr", 300e-6), ("Sn", 300e-6)])
 def test_nothing_raises_the_absolute_maximum_of_a_dopant(dopant: str, amps: float) -> None:
     site = Site(0, 0, dopant, limits=Limits(-9.0, 9.0, amps=1.0, least_ohms=1e9, seconds=1e9))
     assert site.limits.amps == amps
@@ -78,7 +75,7 @@ def test_a_site_allows_no_more_than_bench_or_dopant(limits: Limits, dopant: str)
 
 @pytest.mark.parametrize("limits", [Limits(), Limits(amps=1e-4), Limits(least_ohms=100.0)])
 def test_an_unknown_dopant_must_bring_limits_of_its_own(limits: Limits) -> None:
-    with pytest.raises(Refused, match="'Xe'.*not known"):
+    with pytest.raises(Refused, match="is not known"):
         Site(0, 0, "Xe", limits=limits)
 
 

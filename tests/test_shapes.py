@@ -82,7 +82,7 @@ def test_waves_that_meet_are_joined_without_a_second_corner() -> None:
 
 
 def test_waves_that_do_not_meet_are_refused() -> None:
-    with pytest.raises(Refused, match="ends at 1.0 V"):
+    with pytest.raises(Refused, match="before one that begins"):
         join(samples([0.0, 1.0], 1.0), samples([0.0, 1.0], 1.0))
 
 
