@@ -8,7 +8,7 @@ tariff, a price that somebody stated: a line of its own that is added to nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,11 +59,7 @@ def statement(journal: Journal) -> Statement:
     """The bill of this run. Raises `BadRun` where the journal cannot be read."""
     ledger, counts = recompute(journal), journal.counts()
     against = [difference(ledger, _booked(journal))]
-    against += [
-        _apart(ledger.total(), _entry(note.body["bill"]))
-        for note in journal.notes()
-        if note.kind == "result" and "bill" in note.body
-    ]
+    against += [_apart(ledger.total(), entry) for entry in _noted(journal)]
     return Statement(
         run=journal.folder.name,
         spec=journal.spec,
@@ -108,8 +104,16 @@ def _booked(journal: Journal) -> Ledger:
     return ledger
 
 
-def _entry(body: Mapping[str, Any]) -> Entry:
-    return Entry(int(body["pulses"]), np.array(body["joules"], float), np.array(body["seconds"], float))
+def _noted(journal: Journal) -> Iterator[Entry]:
+    """What the run itself said that it had cost, when it had come to its end."""
+    for note in journal.notes():
+        body = note.body.get("bill") if note.kind == "result" else None
+        try:
+            if body is not None:
+                joules, seconds = np.array(body["joules"], float), np.array(body["seconds"], float)
+                yield Entry(int(body["pulses"]), joules, seconds)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadRun(f"{journal.folder} has a last note that is no bill: {error!r}") from error
 
 
 def _tariff(journal: Journal) -> Tariff:

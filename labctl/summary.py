@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from labctl import statement
 from labctl.console import Page, Table
@@ -19,6 +19,7 @@ from labctl.experiment import Experiment, budget_of
 from labctl.journal import Journal, Note
 from labctl.quantity import format_quantity
 from labctl.training_run import Forecast
+from labctl.write_verify import Ending
 
 CLOSE = 0.05
 """Relative distance from the target within which a synapse is called close."""
@@ -27,14 +28,19 @@ CLOSE = 0.05
 def heading(journal: Journal) -> str:
     """The first line about a run: what it learns, where, and what kind of bench that is."""
     meta, (bench, kind) = journal.meta, bench_of(journal)
-    images = meta.get("images", {}).get("name", "no images")
+    images = _table(meta.get("images")).get("name", "no images")
     return f"{journal.folder.name}: {images} on {bench} ({kind})"
 
 
 def bench_of(journal: Journal) -> tuple[str, str]:
     """Name and kind of the bench of a run."""
     meta = journal.meta
-    return Path(str(meta.get("bench_source", "?"))).stem, str(meta.get("bench", {}).get("kind", "?"))
+    return Path(str(meta.get("bench_source", "?"))).stem, str(_table(meta.get("bench")).get("kind", "?"))
+
+
+def _table(found: Any) -> dict[str, Any]:
+    """A journal may hold anything."""
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def state_of(notes: Sequence[Note]) -> str:
@@ -112,7 +118,10 @@ def _tolerance(journal: Journal) -> float:
 
 def _site(journal: Journal, outcome: dict[str, Any], target: float, final: Sequence[float]) -> dict[str, Any]:
     site = int(outcome["site"])
-    reason = outcome["ending"] if not outcome["reason"] else f"{outcome['ending']}: {outcome['reason']}"
+    ending = (
+        "was there when programmed, and has moved" if outcome["ending"] == Ending.DONE else outcome["ending"]
+    )
+    reason = f"{ending}: {outcome['reason']}" if outcome["reason"] else ending
     return {
         "site": journal.spec.label(site),
         "target_siemens": target,

@@ -140,29 +140,17 @@ def train(
     A run that was interrupted goes on with what its sites have `spent` (by site) and `skip_reset`:
     sites are read again first, what is done is not undone, and caps hold for the sum.
     """
-    before = spent or {}
     sites = [int(site) for site in assignment.placement.order()]
     present = yield from examine(spec, sites, how.reading)
     if how.reset.enabled and not skip_reset:
         present = yield from reset(spec, sites, how)
-    outcomes: list[Outcome] = []
-    for site in sites:
-        plan = write_verify(
-            spec,
-            site,
-            float(assignment.targets[site]),
-            present[site],
-            how.programming,
-            how.reading,
-            before.get(site, NOTHING),
-        )
-        outcomes.append((yield from plan))
+    outcomes = yield from adjust(spec, assignment, present, how, spent or {})
     final = yield from examine(spec, sites, how.reading)
     conductances = np.full(len(spec.sites), np.nan)
     conductances[sites] = [final[site] for site in sites]
     answers = yield from classify(spec, assignment, how.inference)
     return Trained(
-        tuple(outcomes),
+        outcomes,
         conductances,
         answers,
         predicted(assignment, spec, conductances),
@@ -193,6 +181,22 @@ def reset(spec: Spec, sites: Sequence[int], how: Training) -> Plan[dict[int, flo
     wave = square(-how.reset.volts, how.reset.seconds, min(how.reset.seconds / 100, 1e-6))
     yield [select(spec, site, wave, Purpose.RESET) for site in sites]
     return (yield from examine(spec, sites, how.reading))
+
+
+def adjust(
+    spec: Spec,
+    assignment: Assignment,
+    present: Mapping[int, float],
+    how: Training,
+    spent: Mapping[int, Spent],
+) -> Plan[tuple[Outcome, ...]]:
+    """Bring one site after the other from its `present` conductance [S] to its target."""
+    outcomes: list[Outcome] = []
+    for site, now in present.items():
+        target, before = float(assignment.targets[site]), spent.get(site, NOTHING)
+        plan = write_verify(spec, site, target, now, how.programming, how.reading, before)
+        outcomes.append((yield from plan))
+    return tuple(outcomes)
 
 
 def classify(spec: Spec, assignment: Assignment, how: Inference) -> Plan[Floats]:

@@ -124,7 +124,7 @@ class _Effort:
 TIME_CONSTANTS = 12.0
 """Of the board's slowest node in a read: after nine, when the settled end begins, 1e-4 is left."""
 NOTICEABLE = 2e-3
-"""Relative change of conductance that counts as a movement; what moved less is taken to have moved this much."""
+"""Relative change of conductance that counts as a movement; what moved less counts as this much."""
 IDLE_MOST = 3
 """Strongest pulses in a row without a movement after which a site is stuck."""
 BOLDEST, MEEKEST = 2.5, -5.0

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TypedDict
 
 from labctl.limits import Limits
-from labctl.network import HIDDEN, OUTPUT, Window
+from labctl.network import HIDDEN, OUTPUT, Activation, Window
 from labctl.parts import Neuron, Site
 from labctl.spec import Spec
 
@@ -97,27 +97,20 @@ def network(
     switches are off and the neurons hold the columns.
     """
     held = window or Window(*WINDOWS[circuit.dopant])
-    sites, neurons = list[Site](), list[Neuron]()
     rows, columns = sum(sizes), sum(sizes[1:])
-    first_row = first_column = 0
+    sites, neurons = list[Site](), list[Neuron]()
+    row = column = 0
     for inputs, outputs in pairwise(sizes):
-        last = first_column + outputs == columns
-        activation = OUTPUT if last else HIDDEN
-        for column in range(first_column, first_column + outputs):
-            lines = range(first_row, first_row + inputs)
-            sites += [Site(row, column, circuit.dopant, f"w{row}-{column}", circuit.limits) for row in lines]
-            neurons.append(
-                Neuron(
-                    column=rows + column,
-                    output=first_row + inputs + column - first_column,
-                    inputs=tuple(lines),
-                    feedback_ohms=held.feedback_ohms(activation.gain),
-                    reference_siemens=held.reference,
-                    low_volts=activation.low * read_volts,
-                    high_volts=activation.high * read_volts,
-                )
-            )
-        first_row, first_column = first_row + inputs, first_column + outputs
+        lines = range(row, row + inputs)
+        activation = OUTPUT if column + outputs == columns else HIDDEN
+        for place in range(outputs):
+            sites += [
+                Site(line, column + place, circuit.dopant, f"w{line}-{column + place}", circuit.limits)
+                for line in lines
+            ]
+            held_by = (rows + column + place, row + inputs + place)
+            neurons.append(_neuron(*held_by, tuple(lines), activation, held, read_volts))
+        row, column = row + inputs, column + outputs
     spec = Spec(
         name=name,
         rows=rows,
@@ -128,6 +121,26 @@ def network(
         **_common(circuit),
     )
     return replace(spec, window=(held.low, held.high))
+
+
+def _neuron(
+    column: int,
+    output: int,
+    inputs: tuple[int, ...],
+    activation: Activation,
+    window: Window,
+    read_volts: float,
+) -> Neuron:
+    """The resistors and rails that compute this activation with devices in this window."""
+    return Neuron(
+        column=column,
+        output=output,
+        inputs=inputs,
+        feedback_ohms=window.feedback_ohms(activation.gain),
+        reference_siemens=window.reference,
+        low_volts=activation.low * read_volts,
+        high_volts=activation.high * read_volts,
+    )
 
 
 class _Common(TypedDict):

@@ -236,6 +236,13 @@ def follow(
 
 
 @kernel
+def straight(rows: Floats, columns: Floats, corner: int, length: float) -> Drive:
+    """The segment of `length` [s] that begins at this corner."""
+    row, column = rows[corner], columns[corner]
+    return Drive(row, (rows[corner + 1] - row) / length, column, (columns[corner + 1] - column) / length)
+
+
+@kernel
 def integrate(
     seconds: Floats,
     rows: Floats,
@@ -262,12 +269,7 @@ def integrate(
         first = used
         while corner < ends[pulse]:
             length = seconds[corner + 1] - seconds[corner]
-            drive = Drive(
-                rows[corner],
-                (rows[corner + 1] - rows[corner]) / length,
-                columns[corner],
-                (columns[corner + 1] - columns[corner]) / length,
-            )
+            drive = straight(rows, columns, corner, length)
             if used == first:
                 if used + 1 > len(out):
                     return TOO_SHORT

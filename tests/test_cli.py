@@ -204,6 +204,20 @@ def test_a_bill_that_does_not_agree_says_so(tampered: str, labctl: Shell, runs: 
     assert labctl("bill", "one", "--runs", tmp_path, "--json").document["agrees"] is False
 
 
+@pytest.mark.parametrize("bill", ["3", "{}", '{"pulses": "x", "joules": [], "seconds": []}'])
+def test_a_forged_last_note_is_refused(bill: str, labctl: Shell, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    journal = tmp_path / "one" / "journal.sqlite"
+    journal.write_bytes((runs / "one" / "journal.sqlite").read_bytes())
+    with closing(sqlite3.connect(journal)) as connection:
+        change = "UPDATE note SET body = json_set(body, '$.bill', json(?)) WHERE kind = 'result'"
+        connection.execute(change, (bill,))
+        connection.commit()
+    said = labctl("bill", "one", "--runs", tmp_path)
+    assert said.code == Exit.REFUSED
+    assert "no bill" in said.err
+
+
 def test_the_bill_says_what_was_dropped_and_names_the_tariff(labctl: Shell, tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text('name = "x"\nkeep_waveforms = 0\n')
     tariff = '[tariff]\nname = "ADC"\npower = "2 mW"\nenergy_per_pulse = "1 nJ"\n'
