@@ -110,7 +110,8 @@ def _noted(journal: Journal) -> Iterator[Entry]:
         body = note.body.get("bill") if note.kind == "result" else None
         try:
             if body is not None:
-                joules, seconds = np.array(body["joules"], float), np.array(body["seconds"], float)
+                joules = np.array(body["joules"], float).reshape(len(SINKS))
+                seconds = np.array(body["seconds"], float).reshape(len(KINDS))
                 yield Entry(int(body["pulses"]), joules, seconds)
         except (KeyError, TypeError, ValueError) as error:
             raise BadRun(f"{journal.folder} has a last note that is no bill: {error!r}") from error

@@ -74,11 +74,9 @@ class Chip:
         self._memory[1] += 1
         if self._variability.cycle_to_cycle and erasing:
             self._begin_cycle(site, count)
-        row = self.parameters[site]
-        if not self._variability.read_noise:
-            return row
-        row = row.copy()
-        row[:2] *= np.exp(self._device.read_noise * self._generator(_READS, count).standard_normal())
+        row = self.parameters[site].copy()
+        if self._variability.read_noise:
+            row[:2] *= np.exp(self._device.read_noise * self._generator(_READS, count).standard_normal())
         return row
 
     @property

@@ -204,7 +204,7 @@ def test_a_bill_that_does_not_agree_says_so(tampered: str, labctl: Shell, runs: 
     assert labctl("bill", "one", "--runs", tmp_path, "--json").document["agrees"] is False
 
 
-@pytest.mark.parametrize("bill", ["3", "{}", '{"pulses": "x", "joules": [], "seconds": []}'])
+@pytest.mark.parametrize("bill", ["3", "{}", '{"pulses": 1, "joules": [1], "seconds": []}'])
 def test_a_forged_last_note_is_refused(bill: str, labctl: Shell, runs: Path, tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     journal = tmp_path / "one" / "journal.sqlite"

@@ -46,7 +46,9 @@ def parts_of(annotation: Any, metadata: list[Any]) -> tuple[list[Any], list[Any]
     """Plain types and what is annotated to them, through unions and nesting."""
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
-        unpacked = [one for note in more for one in (note.metadata if isinstance(note, FieldInfo) else [note])]
+        unpacked = [
+            one for note in more for one in (note.metadata if isinstance(note, FieldInfo) else [note])
+        ]
         return parts_of(inner, [*metadata, *unpacked])
     if get_origin(annotation) in (Union, UnionType, tuple):
         kinds, notes = list[Any](), list(metadata)
@@ -150,12 +152,14 @@ def test_every_bench_file_makes_a_board(path: Path):
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in sorted(ROOT.glob("examples/*.toml")) if ".images." not in p.name], ids=lambda p: p.stem
+    "path",
+    [p for p in sorted(ROOT.glob("examples/*.toml")) if ".images." not in p.name],
+    ids=lambda p: p.stem,
 )
 def test_every_example_is_an_experiment_with_images_and_a_bench(path: Path):
     experiment = read_experiment(path)
     assert len(images_of(experiment, path.parent)) > 1
-    assert experiment.bench is not None and (path.parent / experiment.bench).is_file()
+    assert (path.parent / str(experiment.bench)).is_file()
 
 
 def test_the_page_of_experiments_shows_a_file_with_every_default():
@@ -198,6 +202,26 @@ def test_the_board_of_the_page_passes_labctl_check(
     assert cli.run(["check", "resistors.toml", "--programming", "--yes"]) == 0
     told = capsys.readouterr().out.strip().splitlines()[-1]
     assert told in text
+
+
+def test_the_tutorial_tells_what_its_commands_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """On the twin, which takes the path of ngspice; what is slow is not repeated here."""
+    monkeypatch.chdir(ROOT)
+    command = ["train", "examples/letters.toml", "--bench", "benches/network-cr-twin.toml"]
+    assert cli.run([*command, "--runs", str(tmp_path), "--name", "first"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    counts = [line.split()[:2] for line in told if line.split()[:1] in (["read"], ["program"], ["total"])]
+    shown = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8").split("```")[5]
+    assert counts == [
+        line.split()[:2]
+        for line in shown.splitlines()
+        if line.split()[:1] in (["read"], ["program"], ["total"])
+    ]
+    assert [line for line in told if "patterns right" in line or "synapses" in line] == [
+        line for line in shown.splitlines() if "patterns right" in line or "synapses" in line
+    ]
 
 
 def anchor(heading: str) -> str:

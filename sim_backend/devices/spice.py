@@ -93,7 +93,7 @@ def _parsed(function: Callable[..., float]) -> tuple[list[ast.stmt], dict[str, A
 
 def _fold(node: ast.expr, known: Mapping[str, Value], home: Mapping[str, Any]) -> Value:
     match node:
-        case ast.Constant(value=float() | int() as value):
+        case ast.Constant(value=float() | int() as value) if not isinstance(value, bool):
             return float(value)
         case ast.Name(id=name):
             return known[name]
@@ -102,9 +102,11 @@ def _fold(node: ast.expr, known: Mapping[str, Value], home: Mapping[str, Any]) -
         case ast.BinOp(left=left, op=op, right=right):
             return _binary(op, _fold(left, known, home), _fold(right, known, home))
         case ast.IfExp(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right])):
-            same = _fold(left, known, home) == _fold(right, known, home)
-            return _fold(node.body if same else node.orelse, known, home)
-        case ast.Call(func=ast.Name(id=name), args=args):
+            sides = _fold(left, known, home), _fold(right, known, home)
+            if not all(isinstance(side, float) for side in sides):
+                raise TypeError(f"{ast.unparse(node.test)!r} asks for what is not known beforehand")
+            return _fold(node.body if sides[0] == sides[1] else node.orelse, known, home)
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
             return _apply(name, [_fold(arg, known, home) for arg in args], home)
         case _:
             raise TypeError(f"{ast.unparse(node)!r} is not of the language of the device equations")
