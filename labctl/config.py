@@ -27,7 +27,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
@@ -112,6 +112,9 @@ PositiveJoules = Annotated[float, Quantity("J", above=0)]
 PositiveFarads = Annotated[float, Quantity("F", above=0)]
 PositiveHertz = Annotated[float, Quantity("Hz", above=0)]
 PositiveFraction = Annotated[float, Quantity("%", above=0, most=1)]
+
+Count = Annotated[int, Field(ge=1)]
+"""A whole number from 1."""
 
 _DEVICE = r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)"  # what Windows takes for a device
 _NAME = re.compile(rf"(?!\.|{_DEVICE})[A-Za-z0-9._-]{{1,64}}")

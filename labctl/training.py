@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labctl.addressing import infer, select
-from labctl.config import Fraction, PositiveSeconds, PositiveVolts, Section
+from labctl.config import Count, Fraction, PositiveSeconds, PositiveVolts, Section
 from labctl.errors import BoardFault, Refused
 from labctl.images import ImageSet
 from labctl.network import Activation, Amplifier, Network, Placement, Window, chip_volts, place, right
@@ -40,8 +40,8 @@ class Software(Section):
     pixel_noise: Fraction = 0.15
     weight_noise: Fraction = 0.10
     flips: Fraction = 0.0
-    restarts: int = 12
-    steps: int = 500
+    restarts: Count = 12
+    steps: Count = 500
 
 
 class Reset(Section):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from labctl.addressing import select
-from labctl.config import Joules, PositiveFraction, PositiveSeconds, PositiveVolts, Section
+from labctl.config import Count, Joules, PositiveFraction, PositiveSeconds, PositiveVolts, Section
 from labctl.energy import Charge, charges
 from labctl.errors import BoardFault, LimitExceeded, Refused
 from labctl.plan import Plan
@@ -47,7 +47,7 @@ class Programming(Section):
     """More voltage that moves the device e times as far, until its own responses say otherwise."""
     boldness: PositiveFraction = 0.8
     """Part of what is missing that the next pulse is to do."""
-    most_pulses: int = 100
+    most_pulses: Count = 100
     most_seconds: PositiveSeconds = 1.0
     most_energy: Joules = 1e-4
 

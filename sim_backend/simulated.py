@@ -18,7 +18,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from labctl.board import Board
-from labctl.config import Amps, Farads, Joules, Ohms, PositiveOhms, PositiveSeconds, Section, Siemens, Volts
+from labctl.config import (
+    Amps,
+    Count,
+    Farads,
+    Joules,
+    Ohms,
+    PositiveOhms,
+    PositiveSeconds,
+    Section,
+    Siemens,
+    Volts,
+)
 from labctl.limits import Limits
 from labctl.network import Window
 from labctl.pulse import Floats, Pulse, Trace
@@ -46,8 +57,8 @@ class SimulatedSettings(Section):
     dopant: str = "Cr"
     parameters: str | None = None
     """A parameter file of one's own, in place of the dopant's."""
-    rows: int = 1
-    columns: int = 16
+    rows: Count = 1
+    columns: Count = 16
     series: Ohms = 10e3
     switch: PositiveOhms = 75.0
     sense: Farads = 180e-12

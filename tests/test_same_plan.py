@@ -1,4 +1,4 @@
-"""The same experiment on ngspice and on its twin, for every dopant: nothing above the seam can tell them apart."""
+"""The same experiment on ngspice and on its twin, for every dopant: nothing above can tell them apart."""
 
 from pathlib import Path
 

@@ -19,7 +19,7 @@ in arXiv:1608.04659). x is the fraction of switches that are on::
 sets fitted to loops of 1 to 100 Hz forget within milliseconds (C, voff = 0) to a second (W, Cr) at
 no voltage at all, which the devices do not do: their states were read back seconds and minutes
 later. With 1, the rates at zero field are subtracted, so that a state without field stays. See
-docs/decisions/hold.md.
+docs/decisions/0007-hold.md.
 """
 
 from __future__ import annotations
