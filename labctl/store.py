@@ -248,10 +248,10 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 def _make(folder: Path) -> None:
     if folder.exists():
+        begun = (folder / JOURNAL).exists()
+        other = f"go on with `labctl resume {folder.name}`" if begun else "remove the folder: it is no run"
         raise BadRun(
-            f"{folder} is there already",
-            allowed="a new name",
-            todo=f"choose another name, or go on with `labctl resume {folder.name}`",
+            f"{folder} is there already", allowed="a new name", todo=f"choose another name, or {other}"
         )
     with _writable(folder):
         folder.mkdir(parents=True)

@@ -50,8 +50,12 @@ TABLES = {
 def refuse_missing(folder: Path) -> None:
     """Raise `BadRun` where there is no folder, or no journal in it."""
     if not (folder / JOURNAL).is_file():
-        wrong = f"{folder} is no run: it has no {JOURNAL}" if folder.is_dir() else f"there is no run {folder}"
-        raise BadRun(wrong, todo="`labctl runs` lists the runs that there are")
+        if folder.is_dir():
+            raise BadRun(
+                f"{folder} is no run: it has no {JOURNAL}",
+                todo="if a run was ended while it was made, nothing was driven: remove the folder",
+            )
+        raise BadRun(f"there is no run {folder}", todo="`labctl runs` lists the runs that there are")
 
 
 def _harden(connection: sqlite3.Connection) -> None:

@@ -91,6 +91,8 @@ def improve(x: Floats, p: Floats, net: Network, nodes: Floats) -> float:
         matrix[i, i] += LEAK
         for j in range(unknown, size):
             side[i] -= matrix[i, j] * nodes[j]
+    if not np.isfinite(matrix.sum() + side.sum()):
+        return np.nan  # numba's solver would raise, numpy's would not
     solved = np.linalg.solve(matrix[:unknown, :unknown], side)
     moved = np.abs(solved - nodes[:unknown]).max()
     nodes[:unknown] = solved
@@ -101,17 +103,19 @@ def improve(x: Floats, p: Floats, net: Network, nodes: Floats) -> float:
 def solve_grid(volts: Floats, x: Floats, p: Floats, net: Network, found: Solution) -> None:
     """Node voltages and line currents for source volts (lines,) and states (sites,); NaN: not found."""
     nodes = found.nodes
+    if not np.isfinite(nodes[0]):
+        nodes[:] = 0.0  # the search before failed: begin anew
     for line in range(len(volts)):
         if net.held[line] >= 0:
             nodes[net.unknown + net.held[line]] = volts[line]
+    near = np.inf if net.ohmic else SETTLED
     moved = improve(x, p, net, nodes)
-    if not net.ohmic:
-        for _ in range(50):
-            if moved <= SETTLED:
-                break
-            moved = improve(x, p, net, nodes)
-        if not moved <= SETTLED:
-            nodes[:] = np.nan
+    for _ in range(50):
+        if moved <= near:
+            break
+        moved = improve(x, p, net, nodes)
+    if not moved <= near:
+        nodes[:] = np.nan
     leaving = net.wires @ nodes
     for site in range(len(x)):
         a, b = net.top[site], net.bottom[site]

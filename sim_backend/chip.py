@@ -62,7 +62,9 @@ class Chip:
                 )
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._memory.tofile(path)
+            new = path.with_name(f"{path.name}.new")
+            self._memory.tofile(new)
+            new.replace(path)  # at once: a file that is there is whole
         self._memory = np.memmap(path, dtype=np.float64, mode="r+")
         for site, cycle in enumerate(self._cycles):
             if cycle >= 0:

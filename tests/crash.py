@@ -30,7 +30,7 @@ from tests.boards import SPEC, NullBoard
 
 LIVES = 20
 """Children that go on with a run, one killed after the other, before the next run is begun."""
-KEEP_BYTES = 200_000
+KEEP_BYTES = 20_000
 """Used up on the way, so that kept and dropped waveforms are both there."""
 
 

@@ -45,7 +45,7 @@ def test_fault_40_no_acknowledged_pulse_is_lost(trials: Trials) -> None:
     assert len(rows) == KILLS
     assert {row["ended by"] & 0x7F for row in rows} == {signal.SIGKILL, signal.SIGXFSZ}
     assert [row["lost"] for row in rows] == [0] * KILLS
-    assert sum(row["acknowledged"] > 0 for row in rows) > KILLS / 3  # and there was something to lose
+    assert sum(row["acknowledged"] > 0 for row in rows) >= KILLS // 4  # those killed after one
     assert all(row["acknowledged"] <= row["intended"] for row in rows)
 
 

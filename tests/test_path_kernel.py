@@ -101,11 +101,11 @@ def twin(
 
 
 def assert_agrees(p: dict[str, float], circuit: Circuit, wave: Wave) -> None:
-    """x to 1e-4 and the joules to 2e-3."""
+    """x to 2e-4 (an edge that is one step is the worst of it) and the joules to 5e-4."""
     by_hand = published(p, circuit, wave)
     _, state, found, _ = twin(p, circuit, [wave])
-    assert state[0] == pytest.approx(by_hand.x, abs=1e-4)
-    assert (found[:, 0] * found[:, 1] * found[:, 3]).sum() == pytest.approx(by_hand.joules, rel=2e-3)
+    assert state[0] == pytest.approx(by_hand.x, abs=2e-4)
+    assert (found[:, 0] * found[:, 1] * found[:, 3]).sum() == pytest.approx(by_hand.joules, rel=5e-4)
     if circuit.farads:
         assert state[1] == pytest.approx(by_hand.v, abs=1e-3)
 
