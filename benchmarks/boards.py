@@ -67,6 +67,8 @@ def against_bare_ngspice() -> Table:
     bare, rows = BareNgspice(), list[tuple[str, ...]]()
     with NgspiceBoard(NgspiceSettings(layout="selector")) as board:
         for name, pulses in _cases(board).items():
+            if any(pulse.purpose is not Purpose.READ for pulse in pulses):
+                continue  # only reads leave the device where it was, so that both solve the same
             work = _jobs(board, pulses)
             for kind, run in (("load, run, plot()", bare.usual), ("kept loaded, raw vectors", bare.lean)):
                 ours, its, over = ratio(lambda p=pulses: board.apply(p), _each(run, work))
@@ -114,9 +116,9 @@ def _cases(board: Board) -> dict[str, Sequence[Pulse]]:
         return {"30 patterns of 50 us": [infer(spec, 0.1 * p, 50e-6) for p in letters("z").pixels]}
     return {
         "1 read of 100 us": [read],
+        "100 reads of 100 us": [read] * 100,
         "1 program of 100 us": [write],
         "1 program of 10 ms": [long],
-        "100 reads of 100 us": [read] * 100,
         "100 up and down of 100 us": [write, erase] * 50,
     }
 
@@ -124,7 +126,7 @@ def _cases(board: Board) -> dict[str, Sequence[Pulse]]:
 def _jobs(board: NgspiceBoard, pulses: Sequence[Pulse]) -> list[Job]:
     spec = board.spec
     netlist = path((0, 1), (spec.series_ohms[0], spec.series_ohms[1]), 180e-12, board._chip.parameters[0])
-    states = np.zeros(len(netlist.states))
+    states = np.array([board._chip.x[0], 0.0])
     return [job(netlist, stretch, states) for stretch in stretches(pulses)]
 
 

@@ -62,6 +62,9 @@ def _unmakeable(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
     length = float(pulse.seconds[-1])
     if not (spec.shortest_pulse <= length <= spec.longest_pulse):
         yield f"{length:.6g} s long", f"{spec.shortest_pulse:.6g} s to {spec.longest_pulse:.6g} s"
+    highest = float(np.abs(pulse.volts[:, pulse.driven]).max(initial=0.0))
+    if not highest <= spec.source_volts:
+        yield f"{highest:.6g} V on a line", f"{spec.source_volts:.6g} V, either sign, against ground"
     if spec.shapes is Shapes.STEPS:
         slopes = np.diff(pulse.seconds)[np.diff(pulse.volts, axis=0).any(axis=1)]
         if not np.all(slopes <= spec.edge_seconds):

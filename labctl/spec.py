@@ -20,9 +20,6 @@ from labctl.objections import objections, well_formed
 from labctl.parts import Neuron, Shapes, Site
 from labctl.pulse import Bools, Floats, Indices, Pulse
 
-MOST_VOLTS = 1e3
-"""[V] More than any source has: the bound where no site is connected."""
-
 
 @dataclass(frozen=True)
 class Spec:
@@ -34,6 +31,8 @@ class Spec:
     sites: tuple[Site, ...]
     series_ohms: tuple[float, ...]
     """[ohm], one a line: series resistor and switches between its source and the sites."""
+    source_volts: float = 10.0
+    """[V] highest voltage, of either sign, that any line may have against ground."""
     shortest_pulse: float = 1e-6
     """[s]"""
     longest_pulse: float = 100.0
@@ -214,7 +213,7 @@ class Spec:
     def _clearance(self, pulse: Pulse) -> tuple[float, float]:
         exposed = self.exposed(pulse)
         if len(exposed) == 0:
-            return MOST_VOLTS, self.longest_pulse
+            return self.source_volts, self.longest_pulse
         limits = [self.sites[index].limits for index in map(int, exposed)]
         ohms = self.loop_ohms(pulse.driven, exposed)
         volts = [
@@ -224,7 +223,7 @@ class Spec:
         rails = [max(neuron.high_volts, -neuron.low_volts) for neuron in self.neurons]
         if self.computing(pulse.driven) and not max(rails) <= min(volts):
             return -1.0, -1.0  # even without a voltage: let the slow rules say why
-        return min(volts), min(self.longest_pulse, *(limit.seconds for limit in limits))
+        return min(self.source_volts, *volts), min(self.longest_pulse, *(limit.seconds for limit in limits))
 
     def exposed(self, pulse: Pulse) -> Indices:
         """Sites that see a voltage: the connected ones, and all of them where nothing isolates."""

@@ -5,10 +5,12 @@ Mean metastable switch: Nugent and Molter, PLoS ONE 9, e85175; its Schottky bran
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labctl.pulse import Floats
 from sim_backend.devices import parameters
 from sim_backend.devices.equations import (
     current,
@@ -39,10 +41,8 @@ def numbers(dopant: str, **others: float) -> dict[str, float]:
     return parameters.load(dopant).values | others
 
 
-def row(values: dict[str, float]):
+def row(values: dict[str, float]) -> Floats:
     """The prepared row of these parameters."""
-    import numpy as np
-
     return prepared(np.array([values[name] for name in parameters.NAMES]))
 
 

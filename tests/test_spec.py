@@ -319,3 +319,12 @@ def test_worst_joules_are_those_of_the_least_resistance() -> None:
     parts = 2 * (0.3**2 + 0.6**2)
     assert SPEC.worst_joules(both) == pytest.approx(parts * SPEC.worst_joules(once))
     assert SPEC.worst_joules(wait(SPEC, 1.0)) == 0.0
+
+
+@pytest.mark.parametrize("sign", [+1.0, -1.0])
+def test_a_line_whose_site_is_not_connected_has_a_highest_voltage_too(sign: float) -> None:
+    spec = replace(SPEC, source_volts=4.0)
+    spec.check([pulse({0: sign * 4.0})])
+    spec.check([pulse({0: sign * 4.0})] * 2)
+    for many in 1, 2:
+        assert "against ground" in refusal(spec, [pulse({0: sign * beyond(4.0)})] * many).allowed
