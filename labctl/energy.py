@@ -34,6 +34,10 @@ _KIND_OF = {
 }
 
 
+FEW = 8
+"""Traces up to which one after the other is quicker than all together."""
+
+
 class Charge(NamedTuple):
     """What one pulse cost: joules by sink, seconds by kind, and where to book it."""
 
@@ -48,23 +52,38 @@ class Charge(NamedTuple):
 
 def charges(spec: Spec, pulses: Sequence[Pulse], traces: Sequence[Trace]) -> list[Charge]:
     """What each pulse of a list cost, from its trace alone; lists are worked out in one go."""
-    if not traces:
-        return []
+    sums = _one_by_one if len(traces) <= FEW else _together
+    delivered, series, lengths = sums(spec, pulses[: len(traces)], traces)
+    rows = zip(pulses, traces, delivered, series, lengths, strict=False)
+    return [_charge(spec, pulse, trace, *numbers) for pulse, trace, *numbers in rows]
+
+
+Sums = tuple[list[float], list[float], list[float]]
+"""Of each pulse: joules delivered, joules in series resistors, seconds."""
+
+
+def _one_by_one(spec: Spec, pulses: Sequence[Pulse], traces: Sequence[Trace]) -> Sums:
+    delivered, series, lengths = list[float](), list[float](), list[float]()
+    for pulse, trace in zip(pulses, traces, strict=True):
+        seconds, amps = trace.seconds, trace.amps
+        delivered.append(float(seconds @ np.einsum("sl,sl->s", trace.volts, amps)))
+        series.append(float((seconds @ (amps * amps)) @ spec.series(pulse.driven)))
+        lengths.append(float(np.add.reduce(seconds)))
+    return delivered, series, lengths
+
+
+def _together(spec: Spec, pulses: Sequence[Pulse], traces: Sequence[Trace]) -> Sums:
     counts = np.array([len(trace.seconds) for trace in traces])
     starts = np.cumsum(counts) - counts
-    seconds = _chained([trace.seconds for trace in traces])
-    volts, amps = _chained([trace.volts for trace in traces]), _chained([trace.amps for trace in traces])
-    ohms = np.array([spec.series(pulse.driven) for pulse in pulses[: len(traces)]])
+    seconds = np.concatenate([trace.seconds for trace in traces])
+    volts = np.concatenate([trace.volts for trace in traces])
+    amps = np.concatenate([trace.amps for trace in traces])
+    ohms = np.array([spec.series(pulse.driven) for pulse in pulses])
     delivered = np.add.reduceat(seconds * np.einsum("sl,sl->s", volts, amps), starts)
     squares = np.add.reduceat(seconds[:, None] * amps**2, starts, axis=0)
     series = np.einsum("pl,pl->p", squares, ohms)
     lengths = np.add.reduceat(seconds, starts)
-    rows = zip(pulses, traces, delivered.tolist(), series.tolist(), lengths.tolist(), strict=False)
-    return [_charge(spec, pulse, trace, *numbers) for pulse, trace, *numbers in rows]
-
-
-def _chained(arrays: list[Floats]) -> Floats:
-    return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
+    return delivered.tolist(), series.tolist(), lengths.tolist()
 
 
 def _charge(spec: Spec, pulse: Pulse, trace: Trace, delivered: float, series: float, length: float) -> Charge:

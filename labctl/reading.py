@@ -8,6 +8,8 @@ trace that says nothing of the device is a fault, and never a NaN.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from labctl.errors import BoardFault
@@ -74,6 +76,9 @@ def settled(trace: Trace, line: int, repeats: int = 1) -> Bools:
     """Where the line is at its peak, in the last quarter of that time in each repeat: shape (samples,)."""
     volts = np.abs(trace.volts[:, line])
     top = volts >= FLAT * volts.max(initial=0.0)
+    if repeats == 1 and len(volts):
+        spent = np.cumsum(trace.seconds * top)
+        return top & (spent > SETTLED * spent[-1])
     middles = np.cumsum(trace.seconds) - trace.seconds / 2
     turn = np.minimum(middles * (repeats / max(trace.seconds.sum(), 1e-300)), repeats - 1).astype(np.intp)
     flat = trace.seconds * top
@@ -115,7 +120,7 @@ def _sensed(spec: Spec, line: int) -> bool:
 def _refuse_useless(spec: Spec, trace: Trace) -> None:
     wrong = trace.flags & UNUSABLE
     numbers = (trace.seconds, trace.volts, trace.amps)
-    if wrong or not all(np.isfinite(array).all() for array in numbers):
+    if wrong or not all(math.isfinite(np.vdot(array, array)) for array in numbers):
         what = wrong.name if wrong else "values that are no finite numbers"
         raise BoardFault(
             f"{spec.name}: a read that says nothing of the device: {what}",

@@ -19,8 +19,6 @@ from functools import partial
 from types import FrameType
 from typing import TypeAlias, TypeVar
 
-import numpy as np
-
 from labctl.board import Board
 from labctl.energy import Charge, Ledger, charges
 from labctl.errors import LabError, LimitExceeded, Misbehaved, Outputs, Refused, Stopped, StorageFault
@@ -164,7 +162,7 @@ def _refuse_sites(spec: Spec, ledger: Ledger, writing: Sequence[Pulse]) -> None:
     """
     if all(site.limits.joules == math.inf for site in spec.sites):
         return
-    bound, written = _at_most(spec, writing), _written(spec, writing)
+    bound, written = math.fsum(map(spec.most_joules, writing)), _written(spec, writing)
     shared = ledger.programmed_joules(None)
     left = {
         site: spec.sites[site].limits.joules - shared - ledger.programmed_joules(site)
@@ -188,16 +186,6 @@ def _written(spec: Spec, pulses: Sequence[Pulse]) -> list[list[int]]:
         list(map(int, spec.connected(pulse.driven))) if target is None else [target]
         for pulse, target in zip(pulses, targets, strict=True)
     ]
-
-
-def _at_most(spec: Spec, pulses: Sequence[Pulse]) -> float:
-    """[J] more than all of them could deliver; quick, and for most lists enough to know."""
-    least = min(site.limits.least_ohms for site in spec.sites)
-    if spec.neurons or not least > 0:
-        return math.inf
-    volts = np.concatenate([pulse.volts for pulse in pulses])
-    spread = float(volts.max()) - float(volts.min())
-    return spread**2 * sum(pulse.duration for pulse in pulses) * len(spec.sites) / least
 
 
 def _worst(spec: Spec, pulses: Sequence[Pulse]) -> list[float]:
