@@ -116,6 +116,9 @@ PositiveFraction = Annotated[float, Quantity("%", above=0, most=1)]
 Count = Annotated[int, Field(ge=1)]
 """A whole number from 1."""
 
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+"""Of a random generator."""
+
 _DEVICE = r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)"  # what Windows takes for a device
 _NAME = re.compile(rf"(?!\.|{_DEVICE})[A-Za-z0-9._-]{{1,64}}")
 

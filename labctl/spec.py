@@ -11,14 +11,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
 from labctl.errors import LimitExceeded, Outputs, Refused
-from labctl.objections import objections, well_formed
+from labctl.objections import objections
 from labctl.parts import Neuron, Shapes, Site
 from labctl.pulse import Bools, Floats, Indices, Pulse
+from labctl.screening import suspects
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Spec:
 
     def check(self, pulses: Sequence[Pulse]) -> None:
         """Refuse the whole list if any of its pulses must not be driven (`LimitExceeded`)."""
-        for index in self._suspects(pulses):
+        for index in suspects(self, pulses):
             with np.errstate(all="ignore"):  # what overflows fails a comparison
                 wrong, allowed = next(objections(self, pulses[index]), ("", ""))
             if wrong:
@@ -171,54 +171,7 @@ class Spec:
                     todo="change the pulse: nothing of the list was driven, and software raises no limits",
                 )
 
-    def _suspects(self, pulses: Sequence[Pulse]) -> Sequence[int]:
-        """Those that a look at the extremes does not clear; a list of harmless ones costs 2 us a pulse."""
-        plain = self.shapes is Shapes.ANY and not self.shared_sources
-        if not plain or not pulses or not all(well_formed(self.lines, pulse) for pulse in pulses):
-            return range(len(pulses))
-        if len(pulses) == 1:
-            return () if self._clears(pulses[0]) else (0,)
-        with np.errstate(all="ignore"):  # what is not finite fails a comparison
-            return np.flatnonzero(~self._cleared(pulses)).tolist()
-
-    def _cleared(self, pulses: Sequence[Pulse]) -> Bools:
-        """Which of these well-formed pulses are harmless by their extremes alone, shape (pulses,)."""
-        volts = np.concatenate([pulse.volts for pulse in pulses])
-        seconds = np.concatenate([pulse.seconds for pulse in pulses])
-        corners = np.array([len(pulse.seconds) for pulse in pulses], dtype=np.intp)
-        ends = np.cumsum(corners)
-        starts = ends - corners
-        highest = np.maximum.reduceat(volts.max(axis=1, initial=0.0), starts)
-        lowest = np.minimum.reduceat(volts.min(axis=1, initial=0.0), starts)
-        steps = np.diff(seconds, prepend=0.0)
-        steps[starts] = np.where(seconds[starts] == 0.0, np.inf, -np.inf)
-        length = seconds[ends - 1]
-        allowed = np.array([self._allowed(pulse) for pulse in pulses])
-        fine = (
-            (highest - lowest <= allowed[:, 0])
-            & (length <= allowed[:, 1])
-            & (length >= self.shortest_pulse)
-            & (np.minimum.reduceat(steps, starts) > 0)
-        )
-        if self.grounded:
-            fine &= ~np.logical_or.reduceat(volts[:, self.grounded].any(axis=1), starts)
-        return fine
-
-    def _clears(self, pulse: Pulse) -> bool:
-        """The same look at one pulse, at a third of the price of a list of one."""
-        seconds, volts = pulse.seconds.tolist(), pulse.volts
-        spread, longest = self._allowed(pulse)
-        return (
-            seconds[0] == 0.0
-            and all(earlier < later for earlier, later in pairwise(seconds))
-            and self.shortest_pulse <= seconds[-1] <= longest
-            and float(np.maximum.reduce(volts, axis=None, initial=0.0))
-            - float(np.minimum.reduce(volts, axis=None, initial=0.0))
-            <= spread
-            and not (self.grounded and volts[:, self.grounded].any())
-        )
-
-    def _allowed(self, pulse: Pulse) -> tuple[float, float]:
+    def allowed(self, pulse: Pulse) -> tuple[float, float]:
         """[V] spread of lines and ground, and [s] length, that no site minds while these lines are driven."""
         if not pulse.repeats >= 1:
             return -1.0, -1.0

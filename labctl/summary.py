@@ -6,6 +6,7 @@ written down. Conductances are the last that the board itself read.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -116,8 +117,12 @@ def _tolerance(journal: Journal) -> float:
     return experiment.training.programming.tolerance
 
 
-def _site(journal: Journal, outcome: dict[str, Any], target: float, final: Sequence[float]) -> dict[str, Any]:
+def _site(
+    journal: Journal, outcome: dict[str, Any], target: float, final: Sequence[float | None]
+) -> dict[str, Any]:
     site = int(outcome["site"])
+    found = final[site]
+    siemens = math.nan if found is None else found  # it could not be read
     ending = (
         "was there when programmed, and has moved" if outcome["ending"] == Ending.DONE else outcome["ending"]
     )
@@ -125,8 +130,8 @@ def _site(journal: Journal, outcome: dict[str, Any], target: float, final: Seque
     return {
         "site": journal.spec.label(site),
         "target_siemens": target,
-        "siemens": final[site],
-        "error": final[site] / target - 1,
+        "siemens": siemens,
+        "error": siemens / target - 1,
         "pulses": outcome["pulses"],
         "reason": reason,
     }

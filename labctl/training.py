@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labctl.addressing import infer, select
-from labctl.config import Count, Fraction, PositiveSeconds, PositiveVolts, Section
+from labctl.config import Count, Fraction, PositiveSeconds, PositiveVolts, Section, Seed
 from labctl.errors import BoardFault, Refused
 from labctl.images import ImageSet
 from labctl.network import Activation, Amplifier, Network, Placement, Window, chip_volts, place, right
@@ -36,7 +36,7 @@ from labctl.write_verify import NOTHING, Outcome, Programming, Reading, Spent, r
 class Software(Section):
     """How target weights are trained before anything is programmed."""
 
-    seed: int = 0
+    seed: Seed = 0
     pixel_noise: Fraction = 0.15
     weight_noise: Fraction = 0.10
     flips: Fraction = 0.0

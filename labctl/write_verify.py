@@ -242,7 +242,7 @@ def _learn(
     direction: _Direction, moved: float, missing: float, before: float, strongest: bool, how: Programming
 ) -> None:
     """Choose the next strength of this polarity from what its last pulse did, in siemens."""
-    noticeable = NOTICEABLE * before
+    noticeable = NOTICEABLE * (before or missing)  # of an open device, which reads 0 S, what it lacks
     change = math.log(how.boldness * missing / max(moved, noticeable))
     idle = moved <= noticeable
     if not (idle and strongest):

@@ -216,7 +216,7 @@ def follow(
         ev /= tolerance * (abs(nv) + FLOOR_VOLTS)
         error = sqrt(0.5 * (ex * ex + ev * ev))
         if not error <= 1.0:
-            step = h * max(0.1, 0.9 * error**-0.25) if error == error else 0.1 * h  # noqa: PLR0124 - NaN
+            step = h * max(0.1, 0.9 / sqrt(sqrt(error))) if error < np.inf else 0.1 * h
             if step < SHORTEST_STEP:
                 return TOO_STIFF, step
             continue
@@ -230,7 +230,7 @@ def follow(
         used = write(out, used, h * 2.0 / 3.0, middle, drive, source, amps)
         used = write(out, used, h / 6.0, end, drive, new.source, new.amps)
         x, v, t, now = nx, nv, end, new
-        step = h * min(6.0, max(0.2, 0.9 * (error + 1e-12) ** -0.25))
+        step = h * min(6.0, max(0.2, 0.9 / sqrt(sqrt(error + 1e-12))))
     state[0], state[1] = x, v
     return used, step
 

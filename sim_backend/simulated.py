@@ -27,6 +27,7 @@ from labctl.config import (
     PositiveOhms,
     PositiveSeconds,
     Section,
+    Seed,
     Siemens,
     Volts,
 )
@@ -64,7 +65,7 @@ class SimulatedSettings(Section):
     sense: Farads = 180e-12
     wire: Ohms = 0.0
     window: tuple[Siemens, Siemens] | None = None
-    seed: int = 0
+    seed: Seed = 0
     device_to_device: bool = False
     cycle_to_cycle: bool = False
     read_noise: bool = False

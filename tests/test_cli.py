@@ -6,8 +6,9 @@ import re
 import sqlite3
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from labctl.console import Exit, Page, Table
 from labctl.energy import Charge, Ledger
 from labctl.errors import BoardGone, LabError, Misbehaved, Outputs, Refused, Stopped, StorageFault
 from labctl.progress import Progress
-from labctl.pulse import Purpose
+from labctl.pulse import Flag, Pulse, Purpose, Trace
 from labctl.quantity import parse
 from labctl.training import assign
 from labctl.training_session import read_session
+from sim_backend.compact import CompactBoard
 
 ROOT = Path(__file__).resolve().parent.parent
 LETTERS = str(ROOT / "examples/letters.toml")
@@ -122,7 +124,34 @@ def test_a_synapse_off_its_target_is_named_with_its_reason(labctl: Shell, tmp_pa
         )
 
 
-@pytest.mark.parametrize("mistake", ['nmae = "x"', 'name = "x"\n[budget]\ntime = "nan s"'])
+class OneSiteUnreadable(CompactBoard):
+    """Whatever touches site 5 runs into compliance."""
+
+    def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
+        for pulse, trace in zip(pulses, super()._drive(pulses), strict=True):
+            yield replace(trace, flags=Flag.COMPLIANCE) if self.spec.target(pulse) == 5 else trace
+
+
+def test_a_site_that_cannot_be_read_is_named_and_the_others_are_trained(
+    labctl: Shell, tmp_path: Path
+) -> None:
+    bench = tmp_path / "bench.toml"
+    bench.write_text(
+        'class = "tests.test_cli:OneSiteUnreadable"\nkind = "sim"\n[board]\nlayout = "network"\n'
+    )
+    said = labctl("train", LETTERS, "--bench", bench, "--runs", tmp_path, "--name", "one")
+    assert said.code == Exit.DONE
+    document = labctl("show", "one", "--runs", tmp_path, "--json").document
+    (other,) = document["others"]
+    assert (other["siemens"], other["error"]) == (None, None)
+    assert "it could not be read" in other["reason"]
+    assert document["within_tolerance"] == 29
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    ['nmae = "x"', 'name = "x"\n[budget]\ntime = "nan s"', 'name = "x"\n[training.software]\nseed = -1'],
+)
 def test_a_mistake_in_a_file_is_told_and_begins_nothing(mistake: str, labctl: Shell, tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(mistake)
     said = labctl("train", tmp_path / "x.toml", "--bench", TWIN, "--runs", tmp_path / "runs")

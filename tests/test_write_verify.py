@@ -153,6 +153,18 @@ def test_an_open_device_is_pulsed_and_not_a_crash() -> None:
     assert program(device).outcome.ending is Ending.DONE
 
 
+class Broken(Device):
+    """A wire has come off."""
+
+    def answer(self, pulse: Pulse) -> Trace:
+        return Trace(np.array([pulse.duration]), pulse.volts[1:2], np.zeros((1, 2)))
+
+
+def test_a_device_that_stays_open_is_stuck_and_not_a_crash() -> None:
+    outcome = program(Broken(0.0)).outcome
+    assert (outcome.ending, outcome.after) == (Ending.STUCK, 0.0)
+
+
 # ---- caps ----------------------------------------------------------------------------------------
 
 SLOW = 2e-6
