@@ -16,7 +16,7 @@ from labctl.limits import Limits
 from labctl.objections import objections
 from labctl.parts import Neuron, Shapes, Site
 from labctl.pulse import Pulse, Purpose
-from labctl.screening import suspects
+from labctl.screening import FEW, suspects
 from labctl.shapes import samples, square, triangle
 from labctl.spec import Spec
 
@@ -264,8 +264,11 @@ def wild_pulses(draw: st.DrawFn) -> Pulse:
 
 
 @settings(max_examples=400)
-@given(specs(), st.lists(wild_pulses(), min_size=1, max_size=4))
-def test_the_quick_look_never_lets_through_what_the_rules_refuse(spec: Spec, pulses: list[Pulse]) -> None:
+@given(specs(), st.lists(wild_pulses(), min_size=1, max_size=4), st.sampled_from([1, FEW + 1]))
+def test_the_quick_look_never_lets_through_what_the_rules_refuse(
+    spec: Spec, pulses: list[Pulse], times: int
+) -> None:
+    pulses = pulses * times  # one after the other, or all together
     cleared = set(range(len(pulses))) - set(suspects(spec, pulses))
     with np.errstate(all="ignore"):
         assert [next(objections(spec, pulses[index]), None) for index in cleared] == [None] * len(cleared)
