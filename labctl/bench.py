@@ -17,6 +17,7 @@ instrument's protocol with a simulated device behind it; a *replay* is a recordi
 from __future__ import annotations
 
 import importlib
+import inspect
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ from labctl.quantity import printable
 
 RUN = "{run}"
 """Stands for the run's folder in the text values of `[board]`."""
+_FORM = '"module:Class" of a board, such as "sim_backend.compact:CompactBoard"'
 
 
 class TariffTable(Section):
@@ -108,15 +110,20 @@ def _placed(value: object, run: Path) -> object:
 
 def _board_class(path: str, source: str) -> type[Board]:
     module, _, name = path.partition(":")
-    shown = printable(path)
+    told = f'{source}: class = "{printable(path)}"'
+    if not (module and name):
+        raise Unavailable(f"{told} does not name a class", allowed=_FORM, todo="write both, and the colon")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+    except (Exception, SystemExit) as error:  # a stranger's module may raise anything
         raise Unavailable(
-            f'{source}: class = "{shown}" cannot be had: {printable(str(error))}',
-            allowed='"module:Class" of a board, such as "sim_backend.compact:CompactBoard"',
-            todo="correct the name, or install the package that it is in",
+            f"{told} cannot be had: {type(error).__name__}: {printable(str(error))}",
+            allowed=_FORM,
+            todo="correct the name, install the package that it is in, or mend the module",
         ) from error
     if not (isinstance(found, type) and issubclass(found, Board)):
-        raise Unavailable(f'{source}: "{shown}" is no Board', allowed="a subclass of labctl.board.Board")
+        raise Unavailable(f"{told} is no Board", allowed="a subclass of labctl.board.Board")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise Unavailable(f"{told} is abstract: it has no {missing}", allowed="a class that has them")
     return found

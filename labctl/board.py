@@ -82,21 +82,32 @@ class Board(ABC):
         try:
             traces.extend(self._drive(pulses))
         except Misbehaved as error:
-            error.traces = tuple(traces)
+            error.traces = tuple(traces[: self._sound(traces, len(pulses))])
             error.outputs = self._outputs_after_safing()
             raise
         except Exception as error:
-            raise self._fault(f"{type(error).__name__}: {error}", traces) from error
+            sound = self._sound(traces, len(pulses))
+            raise self._fault(f"{type(error).__name__}: {error}", traces[:sound]) from error
         except BaseException:
             self._outputs_after_safing()
             raise
+        sound = self._sound(traces, len(pulses))
         if len(traces) != len(pulses):
-            raise self._fault(f"{len(traces)} traces for {len(pulses)} pulses", traces[: len(pulses)])
-        for index, trace in enumerate(traces):
-            samples = len(trace.seconds)
-            if samples == 0 or not trace.volts.shape == trace.amps.shape == (samples, self.spec.lines):
-                raise self._fault(f"the trace of pulse {index + 1} has no shape", traces[:index])
+            raise self._fault(f"{len(traces)} traces for {len(pulses)} pulses", traces[:sound])
+        if sound < len(traces):
+            wrong = (
+                f"the trace of pulse {sound + 1} is not samples of finite numbers on {self.spec.lines} lines"
+            )
+            raise self._fault(wrong, traces[:sound])
         return traces
+
+    def _sound(self, traces: Sequence[Trace], most: int) -> int:
+        """How many of these, from the first on, can be believed to be traces: at most `most`."""
+        lines = self.spec.lines
+        for index, trace in enumerate(traces[:most]):
+            if not (isinstance(trace, Trace) and trace.whole(lines)):  # pyright: ignore[reportUnnecessaryIsInstance]
+                return index
+        return min(len(traces), most)
 
     def _fault(self, wrong: str, traces: Sequence[Trace]) -> LabError:
         return BoardFault(

@@ -55,6 +55,7 @@ Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder of
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The name of a run, or the path of its folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else.")]
 RUNS = Path("runs")
+BENCHES = Path("benches")
 
 
 @app.command()
@@ -72,7 +73,8 @@ def train(
     from labctl.training_session import new_name, read_session
 
     session = read_session(experiment, bench)
-    name = name or new_name(session.experiment.name, runs, datetime.now(UTC))
+    if name is None:
+        name = new_name(session.experiment.name, runs, datetime.now(UTC))
     _say(f"{name}: {session.images.name} on {session.bench.name} ({session.bench.file.kind})", as_json)
     return _follow(
         lambda progress, stop: training_run.begin(session, runs, name, progress, stop), runs, name, as_json
@@ -168,12 +170,18 @@ def bill(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
 
 
 @app.command()
-def doctor(runs: Runs = RUNS, as_json: Json = False) -> int:
-    """See whether this machine is ready: libraries, ngspice, the folder of runs."""
+def doctor(
+    bench: Annotated[
+        list[Path] | None, typer.Argument(metavar="[BENCH]...", help="Bench files; else those in benches/.")
+    ] = None,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> int:
+    """See whether this machine is ready: libraries, what benches need, the folder of runs."""
     from labctl import doctor as practice
     from labctl.summary import findings_page
 
-    findings = practice.examine(runs)
+    findings = practice.examine(runs, bench or sorted(BENCHES.glob("*.toml")))
     console.show(findings_page(findings), as_json)
     return Exit.NO if any(one.level is practice.Level.PROBLEM for one in findings) else Exit.DONE
 

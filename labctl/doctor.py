@@ -1,18 +1,13 @@
-"""Is this machine ready: Python, libraries, ngspice, and the folder that runs are kept in.
+"""Is this machine ready: Python, libraries, benches, and the folder that runs are kept in.
 
 Each check is a function that answers with findings; none changes anything, and none raises: what
-is wrong is the answer. The ngspice library is looked for the way the simulator's engine does it,
-by its environment variable and then by its name, and asked for its version through its C
-interface (ngspice manual, chapter 19), because this package knows no simulator.
+is wrong is the answer. What a board needs beyond Python (a simulator's library, the right to use a
+USB port) only the board knows: it is asked, if it can tell.
 """
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
-import os
 import platform
-import re
 import shutil
 import sys
 import tempfile
@@ -21,14 +16,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from labctl.errors import BadRun
+from labctl.bench import Bench
+from labctl.errors import BadRun, LabError
 from labctl.runfolder import refuse_full, refuse_network
 
-LIBRARY_VARIABLE = "LABCTL_NGSPICE"
 OLDEST_PYTHON = (3, 11)
-OLDEST_NGSPICE = 30
-"""The oldest that the engine takes (a test compares the two)."""
 WAVEFORM_BYTES = 64 * 2**20
 """Room that a run of the default size wants."""
 
@@ -62,19 +56,19 @@ class Package:
 
 PACKAGES = (
     Package("numpy", True, "everything that computes"),
-    Package("scipy", True, "crossbars with line resistance"),
+    Package("scipy", False, "the independent solutions in the tests"),
     Package("pydantic", True, "bench and experiment files"),
     Package("PySpice", True, "boards on ngspice"),
-    Package("pyvisa", False, "instruments on GPIB, USB and Ethernet"),
-    Package("pyserial", False, "boards on a serial port"),
+    Package("pyvisa", False, "drivers of instruments on GPIB, USB and Ethernet"),
+    Package("pyserial", False, "drivers of boards on a serial port"),
     Package("numba", False, "the fast twin, which runs without it, a hundred times slower"),
     Package("matplotlib", False, "pictures"),
 )
 
 
-def examine(runs: Path) -> list[Finding]:
+def examine(runs: Path, bench_files: Sequence[Path] = ()) -> list[Finding]:
     """Everything that is looked at, in the order in which one would repair it."""
-    return [python(), *map(package, PACKAGES), ngspice(), *folder_of_runs(runs)]
+    return [python(), *map(package, PACKAGES), *benches(bench_files), *folder_of_runs(runs)]
 
 
 def python(found: Sequence[int] = sys.version_info[:3]) -> Finding:
@@ -95,62 +89,45 @@ def package(one: Package) -> Finding:
         return Finding(level, one.name, f"not installed; it is for {one.use}", f"pip install {one.name}")
 
 
-# ---- ngspice --------------------------------------------------------------------------------
+# ---- benches --------------------------------------------------------------------------------
 
 
-def ngspice() -> Finding:
-    """The shared library of ngspice and its version."""
-    named = os.environ.get(LIBRARY_VARIABLE)
-    name = named or ctypes.util.find_library("ngspice")
-    if name is None:
-        return _no_ngspice("not found", "apt-get install libngspice0 (elsewhere: see README)")
+@runtime_checkable
+class Ready(Protocol):
+    """A board that can say what it found of what it needs. No board has to."""
+
+    def ready(self) -> str:
+        """What was found, in a few words; `Unavailable` for what is missing. Drives nothing."""
+        ...
+
+
+def benches(paths: Sequence[Path]) -> list[Finding]:
+    """Whether there is what these benches need; those with the same answer share a finding."""
+    answers: dict[tuple[Level, str, str], list[str]] = {}
+    for path in paths:
+        answers.setdefault(_asked(path), []).append(path.stem)
+    return [
+        Finding(level, "benches", f"{', '.join(names)}: {found}", todo)
+        for (level, found, todo), names in answers.items()
+    ]
+
+
+def _asked(path: Path) -> tuple[Level, str, str]:
     try:
-        library = ctypes.CDLL(name)
-        found = ngspice_version(library)
-    except (OSError, AttributeError) as error:
-        todo = f"set {LIBRARY_VARIABLE} to the ngspice library" if named else "install libngspice0 again"
-        return _no_ngspice(f"{name} cannot be used: {error}", todo)
-    if found is None:
-        return Finding(
-            Level.WARNING, "ngspice", f"{name} does not tell its version", "`labctl check` a bench on it"
+        board = Bench.read(path).board(Path())
+        return Level.OK, board.ready() if isinstance(board, Ready) else "nothing else is needed", ""
+    except LabError as error:
+        return Level.PROBLEM, _line(error.wrong), _line(error.todo or error.allowed)
+    except Exception as error:  # noqa: BLE001  whatever a driver raises, the other benches are asked too
+        return (
+            Level.PROBLEM,
+            _line(f"{type(error).__name__}: {error}"),
+            "this is a fault of the board's driver",
         )
-    if found < OLDEST_NGSPICE:
-        return _no_ngspice(f"version {found} ({name})", f"install version {OLDEST_NGSPICE} or newer")
-    return Finding(Level.OK, "ngspice", f"version {found} ({name})")
 
 
-def _no_ngspice(found: str, todo: str) -> Finding:
-    return Finding(Level.PROBLEM, "ngspice", found, f"{todo}; benches on the fast twin run without it")
-
-
-_SEND_CHAR = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p)
-_EXIT = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_int, ctypes.c_bool, ctypes.c_bool, ctypes.c_int, ctypes.c_void_p
-)
-_said: list[str] = []
-
-
-@_SEND_CHAR
-def _listen(text: bytes, number: int, user: int) -> int:
-    _said.append(text.decode(errors="replace"))
-    return 0
-
-
-@_EXIT
-def _ended(status: int, unload: bool, quit_: bool, number: int, user: int) -> int:
-    return 0
-
-
-def ngspice_version(library: ctypes.CDLL) -> int | None:
-    """What the library answers to `version`; None if it does not say. Raises `AttributeError` for a stranger.
-
-    The callbacks belong to this module, because the library keeps them as long as the process lives.
-    """
-    _said.clear()
-    library.ngSpice_Init(_listen, None, _ended, None, None, None, None)
-    library.ngSpice_Command(b"version")
-    match = re.search(r"ngspice-(\d+)", "\n".join(_said))
-    return int(match[1]) if match else None
+def _line(text: str) -> str:
+    return "; ".join(" ".join(line.split()) for line in text.splitlines())
 
 
 # ---- the folder of runs ---------------------------------------------------------------------

@@ -155,8 +155,12 @@ class Ledger:
         ]
         return _entry([sum(column) for column in zip(*picked, strict=True)]) if picked else Entry()
 
+    def delivered(self, site: int) -> float:
+        """[J] delivered so far to pulses that were for this site, whatever their purpose."""
+        return sum(row[1] for (_, its_site, _), row in self._entries.items() if its_site == site)
+
     def programmed_joules(self, site: int | None) -> float:
-        """[J] delivered so far to pulses that programmed or reset this site (None: several sites at once)."""
+        """[J] delivered so far to pulses that programmed or reset this site; None: several at once."""
         return sum(
             row[1]
             for (purpose, its_site, _), row in self._entries.items()

@@ -41,8 +41,8 @@ class Experiment(Section):
     images: Images = Images()
     training: Training = Training()
     budget: BudgetTable = BudgetTable()
-    keep_waveforms: Annotated[int, Field(ge=0)] = 64
-    """[MiB] of waveforms kept in the run folder; later ones leave their integrals."""
+    keep_mebibytes: Annotated[int, Field(ge=0)] = 64
+    """Of waveforms, kept in the run folder; later ones leave their integrals."""
 
 
 def read_experiment(path: Path) -> Experiment:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from labctl.codec import decode_pulse, decode_trace, spec_from_json
 from labctl.energy import Charge, Ledger, charges
@@ -109,7 +109,16 @@ class Journal:
         """What happened to the run, in order."""
         with reading(self.folder):
             rows = self._connection.execute("SELECT time, kind, body FROM note ORDER BY id")
-            return [Note(time, kind, json.loads(body)) for time, kind, body in rows]
+            return [Note(time, kind, _table(body)) for time, kind, body in rows]
+
+    @property
+    def keep_bytes(self) -> int:
+        """Most bytes of waveforms that the run keeps."""
+        with reading(self.folder):
+            found = self.meta["keep_bytes"]
+            if type(found) is not int:
+                raise TypeError(f"keep_bytes is {found!r}, which is no whole number")
+            return found
 
     def counts(self) -> dict[str, int]:
         """How many pulses were intended, measured, not driven, and how many waveforms were dropped."""
@@ -140,6 +149,13 @@ _COUNTS = {
     "not driven": "SELECT count(*) FROM result WHERE NOT driven",
     "dropped": "SELECT count(*) FROM result WHERE driven AND waveform IS NULL",
 }
+
+
+def _table(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise TypeError(f"the body of a note is {text[:80]!r}, which is no JSON object")
+    return cast("dict[str, Any]", found)
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labctl.parts import Shapes
-from labctl.pulse import Pulse
+from labctl.pulse import Pulse, Purpose
 
 if TYPE_CHECKING:
     from labctl.spec import Spec
+
+MOST_REPEATS = 1_000_000
 
 
 def objections(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
@@ -30,6 +32,11 @@ def objections(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
         yield from _harmful(spec, pulse)
 
 
+def countable(repeats: object) -> bool:
+    """Whether so many repeats can be asked for."""
+    return type(repeats) is int and 1 <= repeats <= MOST_REPEATS
+
+
 def well_formed(lines: int, pulse: Pulse) -> bool:
     """Whether its arrays fit each other and a board of so many lines."""
     shape = pulse.volts.shape
@@ -39,6 +46,8 @@ def well_formed(lines: int, pulse: Pulse) -> bool:
         and shape[1] == lines
         and pulse.seconds.shape == shape[:1]
         and pulse.driven.shape == shape[1:]
+        and pulse.driven.dtype == np.bool_
+        and pulse.volts.dtype == pulse.seconds.dtype == np.float64
     )
 
 
@@ -46,7 +55,7 @@ def _malformed(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
     if not well_formed(spec.lines, pulse):
         yield (
             f"volts of shape {pulse.volts.shape}, seconds {pulse.seconds.shape}, driven {pulse.driven.shape}",
-            f"(corners, {spec.lines}), (corners,) and ({spec.lines},), with 2 corners or more",
+            f"floats (corners, {spec.lines}), floats (corners,), booleans ({spec.lines},); 2 corners or more",
         )
         return
     if not np.isfinite(pulse.volts).all():
@@ -54,8 +63,10 @@ def _malformed(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
     starts, finite = pulse.seconds[0] == 0.0, np.isfinite(pulse.seconds).all()
     if not (starts and finite and np.all(pulse.seconds[1:] > pulse.seconds[:-1])):
         yield "times that do not start at 0 and increase", "0 s first, then later and later"
-    if not pulse.repeats >= 1:
-        yield f"{pulse.repeats} repeats", "1 or more"
+    if not countable(pulse.repeats):
+        yield f"{pulse.repeats} repeats", f"a whole number from 1 to {MOST_REPEATS:,}"
+    if pulse.purpose is Purpose.WAIT and pulse.volts.any():
+        yield "a wait with a voltage", "0 V on every line"
 
 
 def _unmakeable(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
@@ -76,6 +87,8 @@ def _unmakeable(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
         waves = pulse.volts[:, [line for line in group if pulse.driven[line]]]
         if waves.shape[1] > 1 and not np.all(waves == waves[:, :1]):
             yield f"different voltages on lines {group}", "one and the same: they share a source"
+    if spec.computing(pulse.driven) and any(pulse.driven[neuron.output] for neuron in spec.neurons):
+        yield "a source on a line that a neuron drives", "inputs driven, all else left open"
     if pulse.volts[:, list(spec.grounded)].any():
         yield "a voltage on a line that can only be grounded", "0 V, or left open"
 
@@ -88,7 +101,9 @@ def _harmful(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
     loose = spec.loose(pulse.driven, exposed)
     for column, index in enumerate(map(int, exposed)):
         limits, name = spec.sites[index].limits, spec.label(index)
-        low, high = float(across[:, column].min()), float(across[:, column].max())
+        rail_low, rail_high = spec.rails(pulse.driven, index)
+        low = min(float(across[:, column].min()), rail_low)
+        high = max(float(across[:, column].max()), rail_high)
         low = min(low, -high) if loose[column] else low
         if not (limits.low_volts <= low and high <= limits.high_volts):
             peak = high if not high <= limits.high_volts else low

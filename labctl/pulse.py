@@ -12,6 +12,7 @@ whole list is checked at once (`Spec.check`), so nothing unchecked can be driven
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import IntFlag, StrEnum
 from typing import TypeAlias
@@ -55,7 +56,7 @@ class Pulse:
     seconds: Floats
     """[s], shape (corners,): 0 at the first corner, then increasing."""
     volts: Floats
-    """[V], shape (corners, lines): straight between corners; 0 where the line is open."""
+    """[V], shape (corners, lines): straight between corners; without meaning where the line is open."""
     driven: Bools
     """shape (lines,): True where a source holds the line, False where it is left open."""
     purpose: Purpose
@@ -110,3 +111,15 @@ class Trace:
         self.seconds.setflags(write=False)
         self.volts.setflags(write=False)
         self.amps.setflags(write=False)
+
+    def whole(self, lines: int) -> bool:
+        """Whether it has samples of so many lines, finite throughout, that stand for no negative time."""
+        samples = len(self.seconds)
+        return (
+            samples > 0
+            and self.volts.shape == self.amps.shape == (samples, lines)
+            and math.isfinite(np.vdot(self.volts, self.volts))
+            and math.isfinite(np.vdot(self.amps, self.amps))
+            and float(np.minimum.reduce(self.seconds)) >= 0.0
+            and math.isfinite(np.add.reduce(self.seconds))
+        )

@@ -23,6 +23,8 @@ LOCK = "lock"
 OWNER = "owner"
 RESERVE = "reserve"
 
+_OURS = frozenset({LOCK, OWNER, RESERVE, *(JOURNAL + end for end in ("", "-wal", "-shm", "-journal"))})
+
 RESERVE_BYTES = 4 * 2**20
 """Room given back when the disk is full, so that what was just measured can still be written."""
 LEAST_FREE = 32 * 2**20
@@ -153,6 +155,14 @@ def give_back(folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_remnant(folder: Path) -> bool:
+    """Whether the folder holds nothing but what a run leaves that was ended while it was made."""
+    try:
+        return all(path.name in _OURS for path in folder.iterdir())
+    except OSError:
+        return False
 
 
 def names_of_runs(base: Path) -> list[str]:

@@ -34,6 +34,8 @@ Observer: TypeAlias = Callable[[Sequence[Pulse], Sequence[Trace], Sequence[Charg
 """Called with each list when it has been driven, billed and written down."""
 
 _WRITES = (Purpose.PROGRAM, Purpose.RESET)
+READ_JOULES = 1e-6
+"""A read delivers nanojoules; one that could deliver more than this [J] counts as writing."""
 _UNLIMITED = Budget()
 
 
@@ -50,8 +52,8 @@ def run(
     """Drive the plan to its end on an open board, and return its result. The plan is always closed.
 
     `stop` is asked between lists; when it says yes, `Stopped` is raised. Without a store nothing is
-    written down: for dry runs. Raises what the plan does not catch (`Refused`, `Misbehaved`), and
-    `StorageFault`, which no plan can catch.
+    written down: for dry runs. Raises what the plan does not catch (`Refused`, `Misbehaved`), and what
+    no plan can catch: `StorageFault`, and a `Misbehaved` that left the outputs on or unknown.
     """
     loop = _Loop(board, ledger, store, budget, observer)
     answer: Callable[[], Sequence[Pulse]] = partial(next, plan)
@@ -68,6 +70,8 @@ def run(
             except StorageFault:
                 raise
             except (Refused, Misbehaved) as error:
+                if isinstance(error, Misbehaved) and error.outputs is not Outputs.OFF:
+                    raise  # nothing more is driven on a board that may still be driving
                 answer = partial(plan.throw, error)
     except LabError as error:
         _write_end(store, error)
@@ -141,7 +145,7 @@ def _write_end(store: Store | None, error: LabError) -> None:
 
 def refuse_beyond(budget: Budget, spec: Spec, ledger: Ledger, pulses: Sequence[Pulse]) -> None:
     """Raise `LimitExceeded` if this list could spend more than the budget or a site has left."""
-    writing = [pulse for pulse in pulses if pulse.purpose in _WRITES]
+    writing = [pulse for pulse in pulses if pulse.purpose in _WRITES or spec.most_joules(pulse) > READ_JOULES]
     if writing:
         _refuse_sites(spec, ledger, writing)
     if budget == _UNLIMITED:
@@ -156,16 +160,16 @@ def refuse_beyond(budget: Budget, spec: Spec, ledger: Ledger, pulses: Sequence[P
 
 
 def _refuse_sites(spec: Spec, ledger: Ledger, writing: Sequence[Pulse]) -> None:
-    """The limits in joules of the sites that these pulses program or reset.
+    """The limits in joules of the sites that these pulses write, against all that they were given before.
 
     A pulse that writes several sites at once is counted in full against each of them.
     """
     if all(site.limits.joules == math.inf for site in spec.sites):
         return
-    bound, written = math.fsum(map(spec.most_joules, writing)), _written(spec, writing)
+    bound, written = math.fsum(map(spec.most_joules, writing)), [_sites(spec, pulse) for pulse in writing]
     shared = ledger.programmed_joules(None)
     left = {
-        site: spec.sites[site].limits.joules - shared - ledger.programmed_joules(site)
+        site: spec.sites[site].limits.joules - shared - ledger.delivered(site)
         for site in set[int]().union(*written)
     }
     if all(bound <= joules for joules in left.values()):
@@ -179,13 +183,10 @@ def _refuse_sites(spec: Spec, ledger: Ledger, writing: Sequence[Pulse]) -> None:
                 raise _beyond(limit - left[site] + coming[site], limit, "J", f"site {spec.label(site)}")
 
 
-def _written(spec: Spec, pulses: Sequence[Pulse]) -> list[list[int]]:
-    """Which sites each pulse writes: its target, or all that it connects."""
-    targets = [spec.target(pulse) for pulse in pulses]
-    return [
-        list(map(int, spec.connected(pulse.driven))) if target is None else [target]
-        for pulse, target in zip(pulses, targets, strict=True)
-    ]
+def _sites(spec: Spec, pulse: Pulse) -> list[int]:
+    """Which sites a pulse writes: its target, or all that it connects."""
+    target = spec.target(pulse)
+    return list(map(int, spec.connected(pulse.driven))) if target is None else [target]
 
 
 def _worst(spec: Spec, pulses: Sequence[Pulse]) -> list[float]:

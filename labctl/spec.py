@@ -15,9 +15,9 @@ from functools import cached_property
 import numpy as np
 
 from labctl.errors import LimitExceeded, Outputs, Refused
-from labctl.objections import objections
+from labctl.objections import countable, objections
 from labctl.parts import Neuron, Shapes, Site
-from labctl.pulse import Bools, Floats, Indices, Pulse
+from labctl.pulse import Bools, Floats, Indices, Pulse, Purpose
 from labctl.screening import suspects
 
 
@@ -39,6 +39,7 @@ class Spec:
     """[s]"""
     shapes: Shapes = Shapes.ANY
     edge_seconds: float = math.inf
+    """[s] longest edge between two levels, for sources that only make levels."""
     isolating: bool = True
     """Every site has its switch: what is on an open line sees no voltage."""
     shared_sources: tuple[tuple[int, ...], ...] = ()
@@ -173,8 +174,10 @@ class Spec:
 
     def allowed(self, pulse: Pulse) -> tuple[float, float]:
         """[V] spread of lines and ground, and [s] length, that no site minds while these lines are driven."""
-        if not pulse.repeats >= 1:
+        if not countable(pulse.repeats):
             return -1.0, -1.0
+        if pulse.purpose is Purpose.WAIT:
+            return 0.0, self.longest_pulse
         key = pulse.driven.tobytes()
         if key not in self._clearances:
             self._clearances[key] = self._clearance(pulse)
@@ -191,7 +194,8 @@ class Spec:
             for limit, loop in zip(limits, ohms, strict=True)
         ]
         rails = [max(neuron.high_volts, -neuron.low_volts) for neuron in self.neurons]
-        if self.computing(pulse.driven) and not max(rails) <= min(volts):
+        taken = any(pulse.driven[neuron.output] for neuron in self.neurons)
+        if self.computing(pulse.driven) and (taken or not max(rails) <= min(volts)):
             return -1.0, -1.0  # even without a voltage: let the slow rules say why
         return min(self.source_volts, *volts), min(self.longest_pulse, *(limit.seconds for limit in limits))
 
@@ -206,6 +210,13 @@ class Spec:
         rows, columns = (index[sites] for index in self._rows_and_columns)
         return np.logical_not(driven[rows] & driven[columns] | self.computing(driven))
 
+    def rails(self, driven: Bools, site: int) -> tuple[float, float]:
+        """[V] lowest and highest that a neuron can put on this site's row; 0 where none drives it."""
+        if not self.computing(driven):
+            return 0.0, 0.0
+        driving = (neuron for neuron in self.neurons if neuron.output == self.sites[site].row)
+        return next(((neuron.low_volts, neuron.high_volts) for neuron in driving), (0.0, 0.0))
+
     def across(self, pulse: Pulse, sites: Indices) -> Floats:
         """[V], shape (corners, sites): from row to column, series resistors included.
 
@@ -218,7 +229,7 @@ class Spec:
         if self.computing(pulse.driven):
             volts = volts.copy()
             for neuron in self.neurons:
-                volts[:, neuron.output] = max(neuron.high_volts, -neuron.low_volts)
+                volts[:, neuron.output] = max(neuron.high_volts, neuron.low_volts, key=abs)
             return volts[:, rows]
         across = volts[:, rows] - volts[:, columns]
         loose = self.loose(pulse.driven, sites)

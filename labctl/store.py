@@ -33,6 +33,7 @@ from labctl.runfolder import (
     JOURNAL,
     Lock,
     give_back,
+    is_remnant,
     now,
     refuse_full,
     refuse_network,
@@ -61,7 +62,7 @@ class Store:
         self._connection = connection
         self._fault: StorageFault | None = None
         self._inode = _inode(self.folder / JOURNAL)
-        self._keep_bytes = int(journal.meta["keep_bytes"])
+        self._keep_bytes = journal.keep_bytes
         self._kept_bytes = _number(connection, "SELECT sum(length(waveform)) FROM result")
         self._next_id = 1 + _number(connection, "SELECT max(id) FROM pulse")
         self._next_list = 1 + _number(connection, "SELECT max(list) FROM pulse")
@@ -248,11 +249,12 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 def _make(folder: Path) -> None:
     if folder.exists():
-        begun = (folder / JOURNAL).exists()
-        other = f"go on with `labctl resume {folder.name}`" if begun else "remove the folder: it is no run"
-        raise BadRun(
-            f"{folder} is there already", allowed="a new name", todo=f"choose another name, or {other}"
-        )
+        other = ""
+        if (folder / JOURNAL).exists():
+            other = f", or go on with `labctl resume {folder.name}`"
+        elif is_remnant(folder):
+            other = ", or remove the folder: nothing was driven"
+        raise BadRun(f"{folder} is there already", allowed="a new name", todo=f"choose another name{other}")
     with _writable(folder):
         folder.mkdir(parents=True)
 

@@ -15,6 +15,7 @@ from labctl import statement
 from labctl.console import Page, Table
 from labctl.contract import Outcome, Verdict
 from labctl.doctor import Finding
+from labctl.energy import KINDS
 from labctl.errors import BadRun
 from labctl.experiment import Experiment, budget_of
 from labctl.journal import Journal, Note
@@ -223,7 +224,7 @@ def forecast_page(experiment: Experiment, forecast: Forecast) -> tuple[Page, boo
         "patterns": len(trained.answers),
         "right": trained.right,
         "pulses": total.pulses,
-        "seconds": dict(zip(("pulse", "read", "settle", "link"), total.seconds.tolist(), strict=True)),
+        "seconds": dict(zip(KINDS, total.seconds.tolist(), strict=True)),
         "joules": float(total.joules[0]),
         "worst_joules": forecast.worst_joules,
         "fits_budget": fits,

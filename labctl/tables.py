@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from labctl.errors import BadRun, Refused
-from labctl.runfolder import JOURNAL
+from labctl.runfolder import JOURNAL, is_remnant
 
 APPLICATION = 0x6C616263
 """SQLite's application_id: "labc"."""
@@ -51,10 +51,9 @@ def refuse_missing(folder: Path) -> None:
     """Raise `BadRun` where there is no folder, or no journal in it."""
     if not (folder / JOURNAL).is_file():
         if folder.is_dir():
-            raise BadRun(
-                f"{folder} is no run: it has no {JOURNAL}",
-                todo="if a run was ended while it was made, nothing was driven: remove the folder",
-            )
+            remnant = "it was ended while it was made, and nothing was driven: remove the folder"
+            todo = remnant if is_remnant(folder) else "name the folder of a run"
+            raise BadRun(f"{folder} is no run: it has no {JOURNAL}", todo=todo)
         raise BadRun(f"there is no run {folder}", todo="`labctl runs` lists the runs that there are")
 
 

@@ -15,8 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import AfterValidator
 
 from labctl.addressing import infer, select
 from labctl.config import Count, Fraction, PositiveSeconds, PositiveVolts, Section, Seed
@@ -59,13 +61,19 @@ class Inference(Section):
     seconds: PositiveSeconds = 50e-6
 
 
+def _in_order(how: Programming) -> Programming:
+    if not how.shortest <= how.longest:
+        raise ValueError(f"shortest, {how.shortest:g} s, is more than longest, {how.longest:g} s")
+    return how
+
+
 class Training(Section):
     """All options of the controller."""
 
     software: Software = Software()
     reading: Reading = Reading()
     reset: Reset = Reset()
-    programming: Programming = Programming()
+    programming: Annotated[Programming, AfterValidator(_in_order)] = Programming()
     inference: Inference = Inference()
 
 
@@ -140,7 +148,7 @@ def train(
     A run that was interrupted goes on with what its sites have `spent` (by site) and `skip_reset`:
     sites are read again first, what is done is not undone, and caps hold for the sum.
     """
-    sites = [int(site) for site in assignment.placement.order()]
+    sites = _sites(assignment)
     present = yield from examine(spec, sites, how.reading)
     if how.reset.enabled and not skip_reset:
         present = yield from reset(spec, sites, how)
@@ -158,9 +166,37 @@ def train(
     )
 
 
+def foreseen(assignment: Assignment, spec: Spec, how: Training) -> list[Pulse]:
+    """All pulses that are known before anything is driven: reads, resets if there are any, inference.
+
+    Whoever has them checked first need not find out at the end, on a worn chip, that it cannot classify.
+    """
+    sites = _sites(assignment)
+    resets = _resets(spec, sites, how.reset) if how.reset.enabled else []
+    return [*_reads(spec, sites, how.reading), *resets, *_inferences(spec, assignment, how.inference)]
+
+
+def _sites(assignment: Assignment) -> list[int]:
+    """The sites that hold a synapse, in the order in which they are programmed."""
+    return [int(site) for site in assignment.placement.order()]
+
+
+def _reads(spec: Spec, sites: Sequence[int], how: Reading) -> list[Pulse]:
+    return [read(spec, site, how) for site in sites]
+
+
+def _resets(spec: Spec, sites: Sequence[int], how: Reset) -> list[Pulse]:
+    wave = square(-how.volts, how.seconds, min(how.seconds / 100, 1e-6))
+    return [select(spec, site, wave, Purpose.RESET) for site in sites]
+
+
+def _inferences(spec: Spec, assignment: Assignment, how: Inference) -> list[Pulse]:
+    return [infer(spec, pixels * assignment.read_volts, how.seconds) for pixels in assignment.images.pixels]
+
+
 def examine(spec: Spec, sites: Sequence[int], how: Reading) -> Plan[dict[int, float]]:
     """The conductance [S] of each of these sites, read in one list; NaN where a trace says nothing of it."""
-    pulses = [read(spec, site, how) for site in sites]
+    pulses = _reads(spec, sites, how)
     traces = yield pulses
     return {
         site: _readable(spec, pulse, trace, site)
@@ -178,8 +214,7 @@ def _readable(spec: Spec, pulse: Pulse, trace: Trace, site: int) -> float:
 
 def reset(spec: Spec, sites: Sequence[int], how: Training) -> Plan[dict[int, float]]:
     """One reset pulse on each of these sites, then what they read [S]."""
-    wave = square(-how.reset.volts, how.reset.seconds, min(how.reset.seconds / 100, 1e-6))
-    yield [select(spec, site, wave, Purpose.RESET) for site in sites]
+    yield _resets(spec, sites, how.reset)
     return (yield from examine(spec, sites, how.reading))
 
 
@@ -201,7 +236,7 @@ def adjust(
 
 def classify(spec: Spec, assignment: Assignment, how: Inference) -> Plan[Floats]:
     """[V], shape (patterns,): what the chip's last neuron answers to each pattern, in one list."""
-    pulses = [infer(spec, pixels * assignment.read_volts, how.seconds) for pixels in assignment.images.pixels]
+    pulses = _inferences(spec, assignment, how)
     traces = yield pulses
     return np.array([_answer(spec, pulse, trace) for pulse, trace in zip(pulses, traces, strict=True)])
 

@@ -6,7 +6,8 @@ This is where the pure parts meet the board and the run folder.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +22,16 @@ from labctl.runfolder import run_folder
 from labctl.session import Observer, run
 from labctl.spec import Spec
 from labctl.store import Store
-from labctl.training import Assignment, Trained, assign, train
-from labctl.training_session import Session, about, assigned, refuse_another, result, session_of
+from labctl.training import Assignment, Trained, assign, foreseen, train
+from labctl.training_session import (
+    Session,
+    about,
+    assigned,
+    refuse_another,
+    refuse_other_board,
+    result,
+    session_of,
+)
 from labctl.write_verify import Spent
 
 MEBIBYTE = 2**20
@@ -59,11 +68,11 @@ def begin(
 ) -> Finished:
     """Start a run of that name in the folder of runs, and train to the end."""
     board = session.bench.board(run_folder(base, name))
-    assignment = assign(session.images, board.spec, session.experiment.training)
-    keep = session.experiment.keep_waveforms * MEBIBYTE
+    assignment = _assignment(session, board)
+    keep = session.experiment.keep_mebibytes * MEBIBYTE
     with Store.create(base, name, board.spec, about(session), keep_bytes=keep) as store:
         store.note("assignment", assigned(assignment))
-        with board:
+        with _opened(board, store):
             return _train(session, assignment, board, store, None, watch, stop)
 
 
@@ -74,12 +83,13 @@ def resume(base: Path, name: str, watch: Watch, stop: Callable[[], bool] | None 
             raise BadRun(f"run {name} is finished", allowed="a run that was stopped or died")
         session = session_of(store.journal)
         board = session.bench.board(store.folder)
-        assignment = assign(session.images, board.spec, session.experiment.training)
+        refuse_other_board(store.journal, board.spec)
+        assignment = _assignment(session, board)
         refuse_another(store.journal, assigned(assignment))
-        before = _Before(recompute(store.journal, board.spec), tuple(store.journal.unknown()))
+        before = _Before(recompute(store.journal), tuple(store.journal.unknown()))
         store.note("assignment", assigned(assignment))
         store.note("resumed", {"unknown": [entry.id for entry in before.unknown]})
-        with board:
+        with _opened(board, store):
             return _train(session, assignment, board, store, before, watch, stop)
 
 
@@ -91,7 +101,7 @@ def rehearse(session: Session, watch: Watch) -> Forecast:
     worst = 0.0
     with TemporaryDirectory() as nowhere:
         board = session.bench.for_dry_runs().board(Path(nowhere))
-        assignment = assign(session.images, board.spec, session.experiment.training)
+        assignment = _assignment(session, board)
         ledger = Ledger()
         watched = watch(assignment, board.spec, ledger)
 
@@ -121,7 +131,7 @@ class _Before:
         return unknown or self.ledger.total(purpose=Purpose.RESET).pulses > 0
 
     def spent(self, spec: Spec) -> dict[int, Spent]:
-        """What programming of each site cost, without its reads; of unknown, no joules."""
+        """What programming of each site cost, without its reads; of pulses in doubt, the most it can be."""
         known = {
             site
             for purpose, site, *_ in self.ledger.rows()
@@ -132,13 +142,34 @@ class _Before:
             site = spec.target(entry.pulse)
             if entry.pulse.purpose is Purpose.PROGRAM and site is not None:
                 pulses, seconds, joules = astuple(spent.get(site, Spent()))
-                spent[site] = Spent(pulses + 1, seconds + entry.pulse.duration, joules)
+                worst = spec.worst_joules(entry.pulse)
+                spent[site] = Spent(pulses + 1, seconds + entry.pulse.duration, joules + worst)
         return spent
 
 
 def _sum(ledger: Ledger, site: int) -> Spent:
     entry = ledger.total(purpose=Purpose.PROGRAM, site=site)
     return Spent(entry.pulses, float(entry.seconds.sum()), float(entry.joules[0]))
+
+
+def _assignment(session: Session, board: Board) -> Assignment:
+    """What the chip is to become; raises `Refused` if it would take a pulse that must not be driven."""
+    how = session.experiment.training
+    assignment = assign(session.images, board.spec, how)
+    board.spec.check(foreseen(assignment, board.spec, how))
+    return assignment
+
+
+@contextmanager
+def _opened(board: Board, store: Store) -> Generator[None]:
+    """The board, open; where it cannot be opened, the journal says why, so that nobody waits for this run."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(board)
+        except Exception as error:
+            store.note("failed", {"error": type(error).__name__, "wrong": str(error).partition("\n")[0]})
+            raise
+        yield
 
 
 def _train(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from labctl.bench import Bench, BenchFile
+from labctl.codec import spec_to_json
 from labctl.config import build, dump
 from labctl.energy import Ledger
 from labctl.errors import BadConfig, BadRun
@@ -23,6 +24,8 @@ from labctl.experiment import Experiment, images_of, read_experiment
 from labctl.images import ImageSet
 from labctl.journal import Journal
 from labctl.quantity import printable
+from labctl.spec import Spec
+from labctl.tables import reading
 from labctl.training import Assignment, Trained
 
 
@@ -95,12 +98,23 @@ def session_of(journal: Journal) -> Session:
         raise BadRun(f"{source} is not the run of a training session: {error!r}") from error
 
 
+def refuse_other_board(journal: Journal, spec: Spec) -> None:
+    """A run goes on with the limits and resistors that it began with: its bill was worked out with them."""
+    if spec_to_json(spec) != spec_to_json(journal.spec):
+        raise BadRun(
+            f"{journal.folder} was begun on a board that was not what {spec.name} is now",
+            allowed="the same lines, sites, resistors and limits",
+            todo="go on with the bench and the driver that it began with, or train anew: nothing was driven",
+        )
+
+
 def refuse_another(journal: Journal, assigned: dict[str, Any]) -> None:
     """A labctl that would train other conductances must not go on with this run."""
     notes = [note.body for note in journal.notes() if note.kind == "assignment"]
     if not notes:
         return  # it died before it had written them
-    one, other = (np.array(body["targets_siemens"], dtype=np.float64) for body in (notes[0], assigned))
+    with reading(journal.folder):
+        one, other = (np.array(body["targets_siemens"], dtype=np.float64) for body in (notes[0], assigned))
     if not (one.shape == other.shape and np.allclose(one, other, rtol=1e-6, equal_nan=True)):
         raise BadRun(
             f"{journal.folder} was begun with other target conductances than this labctl works out",

@@ -197,9 +197,9 @@ def _cap(effort: _Effort, direction: _Direction, how: Programming) -> Ending:
     """The cap that has been reached; done: none."""
     caps = {
         Ending.STUCK: direction.idle >= IDLE_MOST,
-        Ending.PULSES: effort.pulses >= how.most_pulses,
-        Ending.SECONDS: effort.seconds >= how.most_seconds,
-        Ending.ENERGY: effort.joules >= how.most_energy,
+        Ending.PULSES: not effort.pulses < how.most_pulses,
+        Ending.SECONDS: not effort.seconds < how.most_seconds,
+        Ending.ENERGY: not effort.joules < how.most_energy,
     }
     return next((ending for ending, reached in caps.items() if reached), Ending.DONE)
 

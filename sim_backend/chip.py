@@ -51,7 +51,24 @@ class Chip:
         return self._memory[2 : 2 + len(self.fresh)]
 
     def remember_in(self, path: Path) -> None:
-        """Keep the states in this file from now on; a file of the same chip is taken up where it stands."""
+        """Keep the states in this file from now on; a file of the same chip is taken up where it stands.
+
+        Raises `BadConfig` for the file of another chip, and for a place where there can be none.
+        """
+        try:
+            self._memory = self._mapped(path)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            raise BadConfig(
+                f"{path} cannot be the memory of a chip: {error}",
+                allowed="a file in a folder where you may write",
+                todo="name another file",
+            ) from error
+        for site, cycle in enumerate(self._cycles):
+            if cycle >= 0:
+                self._begin_cycle(site, int(cycle))
+
+    def _mapped(self, path: Path) -> Floats:
+        """The file as an array, made if there is none."""
         fingerprint = self._memory[0]
         if path.exists():
             if path.stat().st_size != self._memory.nbytes or np.fromfile(path, count=1)[0] != fingerprint:
@@ -65,10 +82,7 @@ class Chip:
             new = path.with_name(f"{path.name}.new")
             self._memory.tofile(new)
             new.replace(path)  # at once: a file that is there is whole
-        self._memory = np.memmap(path, dtype=np.float64, mode="r+")
-        for site, cycle in enumerate(self._cycles):
-            if cycle >= 0:
-                self._begin_cycle(site, int(cycle))
+        return np.memmap(path, dtype=np.float64, mode="r+")
 
     def before(self, site: int, erasing: bool) -> Floats:
         """The row of parameters of this site for the next pulse; an erasing pulse begins a new cycle."""

@@ -61,7 +61,7 @@ class Engine:
     def __init__(self, library: str | None = None, deadline: float = 60.0) -> None:
         if not 0 < deadline < math.inf:
             raise Refused(f"a deadline of {deadline} s", allowed="a finite time above zero")
-        self._named = library or os.environ.get("LABCTL_NGSPICE") or None
+        self._named = library or os.environ.get(engine_child.LIBRARY_VARIABLE) or None
         self._deadline = deadline
         self._process: _Process | None = None
         self._loaded: OrderedDict[tuple[str, tuple[str, ...]], int] = OrderedDict()

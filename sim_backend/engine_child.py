@@ -1,5 +1,8 @@
 """The process in which ngspice runs. It does what `sim_backend.engine` asks and knows nothing else.
 
+Started without a socket it prints the library that it would load, and fails if there is none: so
+`tools/setup.sh`, too, has the answer that the engine will have. Needs nothing but Python for that.
+
 libngspice is a C library with global state: a bad circuit can crash it, hang it or make it end its
 process. So it has this one to itself, and PySpice with it. Requests and replies are frames on one
 socket: two lengths, a small JSON head, and raw bytes (a circuit's text one way, float64 samples the
@@ -34,6 +37,8 @@ Head = dict[str, Any]
 
 _LENGTHS = struct.Struct(">IQ")
 _LARGEST_HEAD = 1 << 20
+LIBRARY_VARIABLE = "LABCTL_NGSPICE"
+"""Environment variable that names the library."""
 _LIBRARIES = (
     str(Path(sys.base_prefix) / "lib" / "libngspice.so"),  # conda's, next to conda's Python
     str(Path(sys.base_prefix) / "lib" / "libngspice.dylib"),
@@ -234,7 +239,16 @@ def serve(link: socket.socket) -> None:
         link.sendall(simulator.answer(*request))
 
 
+def print_library() -> int:
+    """The library that an engine would find; the exit code."""
+    library = find_library(os.environ.get(LIBRARY_VARIABLE) or None)
+    sys.stdout.write(f"{library}\n" if library else "")
+    return 0 if library else 1
+
+
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit(print_library())
     faulthandler.enable()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the parent is gone
         serve(socket.socket(fileno=int(sys.argv[1])))

@@ -41,6 +41,11 @@ class NgspiceBoard(SimulatedBoard):
         self._path_netlist = lru_cache(maxsize=LOADED)(self._path_netlist)
         self._array_netlist = lru_cache(maxsize=LOADED)(self._array_netlist)
 
+    def ready(self) -> str:
+        """What `labctl doctor` says of it; starts ngspice, and ends it. `Unavailable` if there is none."""
+        with self._engine as engine:
+            return f"ngspice {engine.version} ({engine.library})"
+
     def _open(self) -> None:
         super()._open()
         _ = self._engine.version  # a library that is missing is missed now, not at the first pulse

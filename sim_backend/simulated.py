@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+from pydantic import ValidationInfo, field_validator
 
 from labctl.board import Board
 from labctl.config import (
@@ -51,6 +52,15 @@ class SiteLimits(Section):
     energy: Joules = 1e-3
 
 
+_USED_BY = {
+    "rows": ("crossbar",),
+    "columns": ("selector", "crossbar"),
+    "wire": ("crossbar",),
+    "window": ("network",),
+}
+"""Settings that only some layouts have."""
+
+
 class SimulatedSettings(Section):
     """The `[board]` table of a bench file for a simulated board."""
 
@@ -72,6 +82,15 @@ class SimulatedSettings(Section):
     memory: str | None = None
     """File that the chip keeps its state in; none: a new chip each time."""
     limits: SiteLimits = SiteLimits()
+
+    @field_validator(*_USED_BY)
+    @classmethod
+    def _used(cls, value: object, info: ValidationInfo) -> object:
+        """What the layout has no use for would be ignored on the quiet."""
+        layouts, layout = _USED_BY[str(info.field_name)], info.data.get("layout")
+        if layout is not None and layout not in layouts:
+            raise ValueError(f"a {layout} has none of its own; allowed: with layout {' or '.join(layouts)}")
+        return value
 
 
 class Samples(NamedTuple):

@@ -201,7 +201,7 @@ def test_a_trace_has_a_value_for_each_sample_and_line(
 
     with Misshapen() as board:
         error = fault(board, [PULSE] * 2)
-        assert "the trace of pulse 2 has no shape" in error.wrong
+        assert "the trace of pulse 2 is not samples of finite numbers" in error.wrong
         assert len(error.traces) == 1
         assert board.log[-1] == "safe"
 
@@ -216,3 +216,31 @@ def test_an_error_says_in_lines_what_is_known() -> None:
         "  what to do: open a window",
     ]
     assert str(Refused("no")) == "no"
+
+
+@pytest.mark.parametrize("spoil", ["seconds", "volts", "amps"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_trace_that_is_not_finite_never_leaves_the_board(spoil: str, value: float) -> None:
+    class Broken(Witness):
+        def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
+            good, bad = super()._drive(pulses)
+            yield good
+            arrays = {name: getattr(bad, name).copy() for name in ("seconds", "volts", "amps")}
+            arrays[spoil].flat[0] = value
+            yield Trace(**arrays)
+            raise NoConvergence("and it ends with an error of its own")
+
+    with Broken() as board:
+        error = fault(board, [PULSE] * 2)
+        assert len(error.traces) == 1
+        assert board.log[-1] == "safe"
+
+
+def test_time_does_not_run_backwards_in_a_trace() -> None:
+    class Backwards(Witness):
+        def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
+            for trace in super()._drive(pulses):
+                yield Trace(-trace.seconds, trace.volts, trace.amps)
+
+    with Backwards() as board:
+        assert fault(board, [PULSE]).traces == ()

@@ -248,7 +248,7 @@ def test_a_forged_last_note_is_refused(bill: str, labctl: Shell, runs: Path, tmp
 
 
 def test_the_bill_says_what_was_dropped_and_names_the_tariff(labctl: Shell, tmp_path: Path) -> None:
-    (tmp_path / "x.toml").write_text('name = "x"\nkeep_waveforms = 0\n')
+    (tmp_path / "x.toml").write_text('name = "x"\nkeep_mebibytes = 0\n')
     tariff = '[tariff]\nname = "ADC"\npower = "2 mW"\nenergy_per_pulse = "1 nJ"\n'
     (tmp_path / "b.toml").write_text(Path(TWIN).read_text() + tariff)
     labctl("train", tmp_path / "x.toml", "--bench", tmp_path / "b.toml", "--runs", tmp_path, "--name", "one")

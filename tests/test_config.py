@@ -16,7 +16,6 @@ from labctl.config import (
     Amps,
     Fraction,
     Joules,
-    Kelvins,
     Name,
     Ohms,
     PositiveFraction,
@@ -210,14 +209,13 @@ class Everything(Section):
     seconds: Seconds
     ohms: Ohms
     fraction: Fraction
-    kelvins: Kelvins
 
 
 SIGNED = st.floats(allow_nan=False, allow_infinity=False)
 POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 
 
-@given(st.tuples(SIGNED, SIGNED, POSITIVE, POSITIVE, st.floats(min_value=0, max_value=1), POSITIVE))
+@given(st.tuples(SIGNED, SIGNED, POSITIVE, POSITIVE, st.floats(min_value=0, max_value=1)))
 def test_every_float_survives_storing(values: tuple[float, ...]) -> None:
     stored = Everything.model_construct(**dict(zip(Everything.model_fields, values, strict=True)))
     again = build(json.loads(json.dumps(dump(stored))), Everything, "x")

@@ -39,7 +39,7 @@ def test_a_name_is_enough(tmp_path: Path) -> None:
         ('name = "x"\n[budget]\ntime = "-3 s"', "more than 0 s"),
         ('name = "x"\n[budget]\npulses = 0', "budget.pulses"),
         ('name = "x"\n[images]\nset = "digits"', "images.set"),
-        ('name = "x"\nkeep_waveforms = -1', "keep_waveforms"),
+        ('name = "x"\nkeep_mebibytes = -1', "keep_mebibytes"),
     ],
 )
 def test_mistakes_are_told_with_their_key(text: str, told: str, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("runs")
     begin(session(base, ("enabled = false", "enabled = true")), base, "finished", unwatched)
     begin(session(base, ('tolerance = "2 %"', "most_pulses = 3")), base, "gave-up", unwatched)
-    begin(session(base, ("[images]", "keep_waveforms = 0\n[images]")), base, "dropped", unwatched)
+    begin(session(base, ("[images]", "keep_mebibytes = 0\n[images]")), base, "dropped", unwatched)
     for name, lists in (("stopped", 40), ("empty", 0)):
         with pytest.raises(Stopped):
             begin(session(base), base, name, unwatched, after(lists))

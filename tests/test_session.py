@@ -209,15 +209,43 @@ def test_writing_two_sites_at_once_is_no_way_around_their_limits() -> None:
     assert ledger.total().joules[0] <= 1e-6
 
 
-def test_a_bill_that_is_no_number_stops_every_write() -> None:
+def test_a_trace_that_is_no_number_is_never_billed(store: Store) -> None:
     class Broken(NullBoard):
         def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
             for trace in super()._drive(pulses):
                 yield Trace(trace.seconds, trace.volts, trace.amps * math.nan)
 
-    write = pulse(0.5, Purpose.PROGRAM)
-    with Broken(spec_with(joules=1.0)) as board:
-        assert session.run(forgiving([write], [write]), board, ledger=Ledger()) == ["1", "LimitExceeded"]
+    ledger = Ledger()
+    with Broken() as board:
+        answers = session.run(forgiving([pulse()]), board, ledger=ledger, store=store)
+    assert answers == ["BoardFault"]
+    assert ledger.total().pulses == 0
+    assert outcomes(store) == [Outcome.UNKNOWN]
+
+
+def test_a_read_that_could_deliver_what_programming_does_counts_as_programming() -> None:
+    heavy, light = pulse(0.5, Purpose.READ).repeated(100_000), pulse(0.01, Purpose.READ)
+    with NullBoard(spec_with(joules=1e-7)) as board:
+        assert session.run(forgiving([heavy], [light]), board, ledger=Ledger()) == ["LimitExceeded", "1"]
+
+
+@pytest.mark.parametrize("outputs", [Outputs.ON, Outputs.UNKNOWN])
+def test_nothing_more_is_driven_while_outputs_are_not_known_to_be_off(outputs: Outputs) -> None:
+    class Dangerous(NullBoard):
+        lists = 0
+
+        def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
+            self.lists += 1
+            raise NoConvergence("it went wrong")
+            yield
+
+        def _make_safe(self) -> Outputs:
+            return outputs
+
+    with Dangerous() as board, pytest.raises(Misbehaved) as caught:
+        session.run(forgiving([pulse()], [pulse()], [pulse()]), board, ledger=Ledger())
+    assert board.lists == 1
+    assert caught.value.outputs is outputs
 
 
 # ---- boards and disks that fail ---------------------------------------------------------------

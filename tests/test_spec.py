@@ -332,3 +332,35 @@ def test_a_line_whose_site_is_not_connected_has_a_highest_voltage_too(sign: floa
     spec.check([pulse({0: sign * 4.0})] * 2)
     for many in 1, 2:
         assert "against ground" in refusal(spec, [pulse({0: sign * beyond(4.0)})] * many).allowed
+
+
+@pytest.mark.parametrize("repeats", [10**12, math.inf, 1.5, True, "2"])
+@pytest.mark.parametrize("many", [1, 6])
+def test_repeats_are_a_whole_number_that_can_be_reached(repeats: Any, many: int) -> None:
+    assert "repeats" in refusal(SPEC, [pulse({0: 0.1, 2: 0.0}, repeats=repeats)] * many).wrong
+
+
+@pytest.mark.parametrize("many", [1, 6])
+def test_a_wait_is_of_no_voltage(many: int) -> None:
+    SPEC.check([pulse({0: 0.0, 2: 0.0}, purpose=Purpose.WAIT)] * many)
+    waits = [pulse({0: 0.1, 2: 0.0}, purpose=Purpose.WAIT)] * many
+    assert "a wait with a voltage" in refusal(SPEC, waits).wrong
+
+
+@pytest.mark.parametrize("many", [1, 6])
+def test_no_source_is_put_on_a_line_that_a_neuron_drives(many: int) -> None:
+    spec = replace(SPEC, neurons=(NEURON,))
+    spec.check([pulse({0: 0.1})] * many)
+    for volts in 0.0, 0.05:
+        both = [pulse({0: 0.1, 1: volts})] * many
+        assert "a line that a neuron drives" in refusal(spec, both).wrong
+
+
+@pytest.mark.parametrize("many", [1, 6])
+def test_the_rails_of_a_neuron_count_with_their_sign(many: int) -> None:
+    careful = Limits(low_volts=-0.05, high_volts=1.0, amps=1.0, least_ohms=900.0)
+    sites = (*SITES[:2], Site(1, 0, "Xe", "c", careful), SITES[3])
+    inverted = replace(NEURON, low_volts=-0.1, high_volts=0.0)
+    infers = [pulse({0: 0.1})] * many
+    replace(SPEC, sites=sites, neurons=(NEURON,)).check(infers)
+    assert "-0.1 V across site c" in refusal(replace(SPEC, sites=sites, neurons=(inverted,)), infers).wrong

@@ -4,7 +4,7 @@
 # there is apt, in one call; elsewhere the message says which package to install.
 #
 #   PYTHON          the interpreter to use; without it, the first of the usual names that is new enough
-#   LABCTL_NGSPICE  the ngspice library to load; without it, the one that the system's loader finds
+#   LABCTL_NGSPICE  the ngspice library to load; without it, the one that the engine finds
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,13 +24,8 @@ find_python() {
 # Debian splits ensurepip from Python, and `venv` fails without it.
 has_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
 
-# The question that the engine will ask, in the engine's way; a stranger of that name does not count.
-has_ngspice() {
-    "$python" -c 'if True:
-        import ctypes, ctypes.util, os
-        name = os.environ.get("LABCTL_NGSPICE") or ctypes.util.find_library("ngspice")
-        ctypes.CDLL(name or "libngspice is not installed").ngSpice_Init' 2>/dev/null
-}
+# The engine itself is asked; a stranger of that name does not count.
+has_ngspice() { "$python" -P sim_backend/engine_child.py >/dev/null 2>&1; }
 
 # The scripts of a virtual environment name the folder that it was made in.
 moved() { test -e .venv/ready && test "$(cat .venv/ready)" != "$(pwd -P)"; }
