@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self, final
 
 from labctl.errors import BoardFault, LabError, Misbehaved, Outputs, Refused
-from labctl.pulse import Pulse, Trace
+from labctl.pulse import Pulse, Trace, all_whole
 from labctl.spec import Spec
 
 
@@ -104,10 +104,9 @@ class Board(ABC):
     def _sound(self, traces: Sequence[Trace], most: int) -> int:
         """How many of these, from the first on, can be believed to be traces: at most `most`."""
         lines = self.spec.lines
-        for index, trace in enumerate(traces[:most]):
-            if not (isinstance(trace, Trace) and trace.whole(lines)):  # pyright: ignore[reportUnnecessaryIsInstance]
-                return index
-        return min(len(traces), most)
+        if all_whole(traces[:most], lines):
+            return min(len(traces), most)
+        return next(index for index, trace in enumerate(traces) if not all_whole([trace], lines))
 
     def _fault(self, wrong: str, traces: Sequence[Trace]) -> LabError:
         return BoardFault(

@@ -172,7 +172,7 @@ def bill(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
 @app.command()
 def doctor(
     bench: Annotated[
-        list[Path] | None, typer.Argument(metavar="[BENCH]...", help="Bench files; else those in benches/.")
+        list[Path] | None, typer.Argument(metavar="BENCH", help="Bench files (TOML); else those in benches/.")
     ] = None,
     runs: Runs = RUNS,
     as_json: Json = False,

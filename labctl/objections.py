@@ -46,8 +46,8 @@ def well_formed(lines: int, pulse: Pulse) -> bool:
         and shape[1] == lines
         and pulse.seconds.shape == shape[:1]
         and pulse.driven.shape == shape[1:]
-        and pulse.driven.dtype == np.bool_
-        and pulse.volts.dtype == pulse.seconds.dtype == np.float64
+        and pulse.driven.dtype.char == "?"
+        and pulse.volts.dtype.char == pulse.seconds.dtype.char == "d"
     )
 
 

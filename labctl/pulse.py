@@ -13,6 +13,7 @@ whole list is checked at once (`Spec.check`), so nothing unchecked can be driven
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntFlag, StrEnum
 from typing import TypeAlias
@@ -112,14 +113,24 @@ class Trace:
         self.volts.setflags(write=False)
         self.amps.setflags(write=False)
 
-    def whole(self, lines: int) -> bool:
-        """Whether it has samples of so many lines, finite throughout, that stand for no negative time."""
-        samples = len(self.seconds)
-        return (
-            samples > 0
-            and self.volts.shape == self.amps.shape == (samples, lines)
-            and math.isfinite(np.vdot(self.volts, self.volts))
-            and math.isfinite(np.vdot(self.amps, self.amps))
-            and float(np.minimum.reduce(self.seconds)) >= 0.0
-            and math.isfinite(np.add.reduce(self.seconds))
-        )
+
+def all_whole(traces: Sequence[Trace], lines: int) -> bool:
+    """Whether each has samples of so many lines, all finite, that stand for no negative time."""
+    for trace in traces:
+        if not isinstance(trace, Trace):  # pyright: ignore[reportUnnecessaryIsInstance] - a driver may err
+            return False
+        shape = (len(trace.seconds), lines)
+        if shape[0] == 0 or trace.volts.shape != shape or trace.amps.shape != shape:
+            return False
+    if not traces:
+        return True
+    many = len(traces) > 1
+    seconds = np.concatenate([trace.seconds for trace in traces]) if many else traces[0].seconds
+    volts = np.concatenate([trace.volts for trace in traces]) if many else traces[0].volts
+    amps = np.concatenate([trace.amps for trace in traces]) if many else traces[0].amps
+    return (  # a product of an array with itself is finite where the array is
+        math.isfinite(np.vdot(volts, volts))
+        and math.isfinite(np.vdot(amps, amps))
+        and math.isfinite(np.add.reduce(seconds))
+        and float(np.minimum.reduce(seconds)) >= 0.0
+    )

@@ -19,6 +19,8 @@ from functools import partial
 from types import FrameType
 from typing import TypeAlias, TypeVar
 
+import numpy as np
+
 from labctl.board import Board
 from labctl.energy import Charge, Ledger, charges
 from labctl.errors import LabError, LimitExceeded, Misbehaved, Outputs, Refused, Stopped, StorageFault
@@ -145,7 +147,8 @@ def _write_end(store: Store | None, error: LabError) -> None:
 
 def refuse_beyond(budget: Budget, spec: Spec, ledger: Ledger, pulses: Sequence[Pulse]) -> None:
     """Raise `LimitExceeded` if this list could spend more than the budget or a site has left."""
-    writing = [pulse for pulse in pulses if pulse.purpose in _WRITES or spec.most_joules(pulse) > READ_JOULES]
+    writing = [pulse for pulse in pulses if pulse.purpose in _WRITES]
+    writing += _heavy(spec, [pulse for pulse in pulses if pulse.purpose not in _WRITES])
     if writing:
         _refuse_sites(spec, ledger, writing)
     if budget == _UNLIMITED:
@@ -181,6 +184,17 @@ def _refuse_sites(spec: Spec, ledger: Ledger, writing: Sequence[Pulse]) -> None:
             if not coming[site] <= left[site]:
                 limit = spec.sites[site].limits.joules
                 raise _beyond(limit - left[site] + coming[site], limit, "J", f"site {spec.label(site)}")
+
+
+def _heavy(spec: Spec, reads: Sequence[Pulse]) -> list[Pulse]:
+    """Those that could deliver more than a read does; most lists are cleared all at once."""
+    if not reads:
+        return []
+    highest = max(float(np.abs(np.concatenate([pulse.volts for pulse in reads])).max()), spec.highest_rail)
+    longest = max(pulse.duration for pulse in reads)
+    if (2 * highest) ** 2 * longest * spec.most_siemens <= READ_JOULES:
+        return []
+    return [pulse for pulse in reads if spec.most_joules(pulse) > READ_JOULES]
 
 
 def _sites(spec: Spec, pulse: Pulse) -> list[int]:

@@ -252,6 +252,16 @@ class Spec:
         return {(site.row, site.column): index for index, site in enumerate(self.sites)}
 
     @cached_property
+    def most_siemens(self) -> float:
+        """[S] of all sites side by side, each with its least resistance, no series resistors."""
+        return sum(1 / site.limits.least_ohms for site in self.sites)
+
+    @cached_property
+    def highest_rail(self) -> float:
+        """[V] the highest, of either sign, that a neuron can put on a row."""
+        return max((max(abs(n.low_volts), abs(n.high_volts)) for n in self.neurons), default=0.0)
+
+    @cached_property
     def _computing(self) -> dict[bytes, bool]:
         return {}
 

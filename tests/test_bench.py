@@ -1,5 +1,6 @@
 """Bench files: what they say wrongly is told before anything is opened."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,57 @@ def test_a_class_that_cannot_be_had_says_so(path: str, tmp_path: Path) -> None:
         Bench.read(bench(tmp_path, GOOD.replace("sim_backend.compact:CompactBoard", path)))
     assert caught.value.allowed
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("def f(:", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit('no licence')", "SystemExit: no licence"),
+        ("from labctl.board import Board\nclass Mine(Board): pass", "is abstract: it has no _drive"),
+    ],
+)
+def test_a_module_that_is_no_use_says_why(
+    module: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "strangers_board", raising=False)
+    (tmp_path / "strangers_board.py").write_text(module)
+    path = bench(tmp_path, GOOD.replace("sim_backend.compact:CompactBoard", "strangers_board:Mine"))
+    with pytest.raises(Unavailable) as caught:
+        Bench.read(path)
+    assert told in caught.value.wrong
+    assert caught.value.allowed
+
+
+@pytest.mark.parametrize("path", ["sim_backend.compact", "sim_backend.compact:", ":CompactBoard", ""])
+def test_a_class_without_both_parts_is_told_the_form(path: str, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="does not name a class") as caught:
+        Bench.read(bench(tmp_path, GOOD.replace("sim_backend.compact:CompactBoard", path)))
+    assert '"module:Class"' in caught.value.allowed
+
+
+@pytest.mark.parametrize(
+    ("layout", "unused"),
+    [
+        ("selector", "rows = 2"),
+        ("network", "rows = 2"),
+        ("network", "columns = 4"),
+        ("selector", 'wire = "1 ohm"'),
+        ("network", 'wire = "1 ohm"'),
+        ("selector", 'window = ["10 uS", "100 uS"]'),
+        ("crossbar", 'window = ["10 uS", "100 uS"]'),
+    ],
+)
+def test_a_setting_that_the_layout_has_no_use_for_is_refused(
+    layout: str, unused: str, tmp_path: Path
+) -> None:
+    text = GOOD.replace("columns = 4", unused).replace("selector", layout)
+    with pytest.raises(BadConfig) as caught:
+        Bench.read(bench(tmp_path, text))
+    key = unused.partition(" ")[0]
+    assert f"{key}: a {layout} has none of its own; allowed: with layout" in caught.value.wrong
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:

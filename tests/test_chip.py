@@ -155,6 +155,23 @@ def test_the_memory_of_another_chip_is_refused_and_left_alone(other: Chip, tmp_p
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize("place", ["file/chip", "file/deep/chip", "taken", "nul\0"])
+def test_a_place_where_no_file_can_be_is_refused(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "taken.new").mkdir()
+    with pytest.raises(BadConfig, match="cannot be the memory of a chip") as caught:
+        Chip(CR, 2, NONE, seed=1).remember_in(tmp_path / place)
+    assert caught.value.allowed
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(BadConfig, match="Permission denied"):
+        Chip(CR, 2, NONE, seed=1).remember_in(tmp_path / "chip")
+    tmp_path.chmod(0o700)
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(48), bytes(49)])
 def test_a_file_that_is_no_memory_is_refused_and_left_alone(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"

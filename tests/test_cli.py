@@ -160,6 +160,13 @@ def test_a_mistake_in_a_file_is_told_and_begins_nothing(mistake: str, labctl: Sh
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_empty_name_is_refused(labctl: Shell, tmp_path: Path) -> None:
+    said = labctl("train", LETTERS, "--bench", TWIN, "--runs", tmp_path, "--name", "")
+    assert said.code == Exit.REFUSED
+    assert "no name of a run" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_class_is_told(labctl: Shell, tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_text('class = "sim_backend.compact:None"\nkind = "sim"\n')
     said = labctl("train", LETTERS, "--bench", tmp_path / "b.toml", "--runs", tmp_path / "runs", "--json")
@@ -340,9 +347,9 @@ def test_check_asks_before_it_wears_a_real_board(
 
 
 def test_the_doctor_tells_what_to_do(labctl: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert labctl("doctor", "--runs", tmp_path).code == Exit.DONE
     monkeypatch.setenv("LABCTL_NGSPICE", "/nowhere.so")
-    said = labctl("doctor", "--runs", tmp_path)
+    assert labctl("doctor", TWIN, "--runs", tmp_path).code == Exit.DONE
+    said = labctl("doctor", "--runs", tmp_path)  # all in benches/
     assert said.code == Exit.NO
     assert "problem" in said.out
     assert "LABCTL_NGSPICE" in said.out

@@ -8,7 +8,9 @@ import pytest
 
 from labctl import doctor, runfolder
 from labctl.doctor import Finding, Level, Package
-from sim_backend import engine
+from labctl.errors import Unavailable
+from sim_backend.engine_child import LIBRARY_VARIABLE
+from tests.boards import NullBoard
 
 
 def by_name(findings: list[Finding]) -> dict[str, Finding]:
@@ -18,7 +20,6 @@ def by_name(findings: list[Finding]) -> dict[str, Finding]:
 def test_this_machine_can_run_the_tests(tmp_path: Path) -> None:
     findings = by_name(doctor.examine(tmp_path))
     assert {finding.level for finding in findings.values()} == {Level.OK}
-    assert findings["ngspice"].found.startswith("version ")
     assert findings["folder of runs"].found == str(tmp_path)
 
 
@@ -36,36 +37,88 @@ def test_a_missing_package_says_what_it_is_for(needed: bool, level: Level) -> No
     assert found.todo == "pip install no-such-package-here"
 
 
+# ---- benches --------------------------------------------------------------------------------
+
+
+class Ready(NullBoard):
+    """A board that can tell, and what it was told to tell."""
+
+    def __init__(self, settings: object) -> None:
+        super().__init__()
+
+    def ready(self) -> str:
+        return "both screws are tight"
+
+
+class Missing(Ready):
+    def ready(self) -> str:
+        raise Unavailable("no screws", todo="buy some\n    M3   two")
+
+
+class Broken(Ready):
+    def ready(self) -> str:
+        raise ZeroDivisionError("screws / 0")
+
+
+class Silent(NullBoard):
+    def __init__(self, settings: object) -> None:
+        super().__init__()
+
+
+def bench(folder: Path, board: type, name: str = "bench") -> Path:
+    file = folder / f"{name}.toml"
+    file.write_text(f'class = "{board.__module__}:{board.__qualname__}"\nkind = "board"\n')
+    return file
+
+
+@pytest.mark.parametrize(
+    ("board", "level", "found", "todo"),
+    [
+        (Ready, Level.OK, "both screws are tight", ""),
+        (Silent, Level.OK, "nothing else is needed", ""),
+        (Missing, Level.PROBLEM, "no screws", "buy some; M3 two"),
+        (Broken, Level.PROBLEM, "ZeroDivisionError: screws / 0", "this is a fault of the board's driver"),
+    ],
+)
+def test_a_board_is_asked_if_it_can_tell(
+    tmp_path: Path, board: type, level: Level, found: str, todo: str
+) -> None:
+    assert doctor.benches([bench(tmp_path, board)]) == [Finding(level, "benches", f"bench: {found}", todo)]
+
+
+def test_benches_with_the_same_answer_share_a_finding(tmp_path: Path) -> None:
+    files = [bench(tmp_path, board, name) for board, name in ((Ready, "a"), (Silent, "b"), (Ready, "c"))]
+    assert [finding.found.partition(":")[0] for finding in doctor.benches(files)] == ["a, c", "b"]
+
+
+def test_a_bench_file_that_is_missing_or_wrong_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "wrong.toml").write_text('class = "nowhere:Nothing"\nkind = "board"\n')
+    for finding in doctor.benches([tmp_path / "none.toml", tmp_path / "wrong.toml"]):
+        assert finding.level is Level.PROBLEM
+        assert finding.found
+
+
 # ---- ngspice --------------------------------------------------------------------------------
+
+NGSPICE = Path(__file__).parent.parent / "benches" / "selector-cr-ngspice.toml"
+
+
+def test_a_bench_on_ngspice_says_which() -> None:
+    (finding,) = doctor.benches([NGSPICE])
+    assert finding.level is Level.OK
+    assert finding.found.startswith("selector-cr-ngspice: ngspice ")
 
 
 @pytest.mark.parametrize("name", ["/nowhere/libngspice.so", "libm.so.6"])
 def test_a_library_that_is_missing_or_a_stranger_is_a_problem(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(doctor.LIBRARY_VARIABLE, name)
-    found = doctor.ngspice()
-    assert found.level is Level.PROBLEM
-    assert name in found.found
-    assert doctor.LIBRARY_VARIABLE in found.todo
-
-
-def test_no_library_at_all_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(doctor.LIBRARY_VARIABLE, raising=False)
-    monkeypatch.setattr("ctypes.util.find_library", lambda name: None)  # pyright: ignore
-    found = doctor.ngspice()
-    assert found.level is Level.PROBLEM
-    assert "apt-get install libngspice0" in found.todo
-
-
-@pytest.mark.parametrize(("version", "level"), [(None, Level.WARNING), (25, Level.PROBLEM), (44, Level.OK)])
-def test_the_version_is_judged(version: int | None, level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "ngspice_version", lambda library: version)  # pyright: ignore
-    assert doctor.ngspice().level is level
-
-
-def test_the_doctor_and_the_engine_want_the_same_ngspice() -> None:
-    assert doctor.OLDEST_NGSPICE == engine.OLDEST
+    monkeypatch.setenv(LIBRARY_VARIABLE, name)
+    (finding,) = doctor.benches([NGSPICE])
+    assert finding.level is Level.PROBLEM
+    assert name in finding.found
+    assert LIBRARY_VARIABLE in finding.todo
+    assert "apt-get install libngspice0" in finding.todo
 
 
 # ---- the folder of runs ---------------------------------------------------------------------

@@ -399,6 +399,20 @@ def test_a_library_that_is_too_old_or_computes_wrongly_is_refused(
         Engine().transient(charging())
 
 
+@pytest.mark.parametrize("named", [None, "libm.so.6"])
+def test_the_setup_is_told_which_library_an_engine_would_load(
+    named: str | None, monkeypatch: pytest.MonkeyPatch, shared: Engine
+) -> None:
+    expected = (0, f"{shared.library}\n")
+    if named:
+        monkeypatch.setenv("LABCTL_NGSPICE", named)
+        expected = (1, "")
+    ended = subprocess.run(
+        [sys.executable, "-P", "-S", engine_child.__file__], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == expected
+
+
 def test_the_engine_says_what_it_runs(shared: Engine) -> None:
     assert shared.version >= 30
     assert "ngspice" in shared.library

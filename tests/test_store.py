@@ -325,6 +325,28 @@ def test_what_is_no_run_is_named(tmp_path: Path) -> None:
         Store.resume(tmp_path, "empty")
 
 
+@pytest.mark.parametrize(
+    ("names", "advice"),
+    [
+        ([], "remove the folder"),
+        (["lock", "owner", "reserve", "journal.sqlite-wal"], "remove the folder"),
+        (["lock", "passwd"], ""),
+        (["thesis.tex"], ""),
+    ],
+)
+def test_only_what_is_ours_is_to_be_removed(names: list[str], advice: str, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    for name in names:
+        (tmp_path / "one" / name).touch()
+    with pytest.raises(BadRun, match="is no run") as reading:
+        Journal.open(tmp_path, "one")
+    with pytest.raises(BadRun, match="there already") as making:
+        Store.create(tmp_path, "one", SPEC, {})
+    for caught, instead in ((reading, "name the folder of a run"), (making, "choose another name")):
+        assert (advice or instead) in caught.value.todo
+        assert ("remove" in caught.value.todo) == bool(advice)
+
+
 def test_a_run_is_not_begun_twice(store: Store) -> None:
     with pytest.raises(BadRun, match="there already"):
         Store.create(store.folder.parent, "one", SPEC, {})
@@ -381,6 +403,8 @@ def test_fault_62_a_hostile_database_is_not_run(store: Store, sql: str) -> None:
         "UPDATE pulse SET purpose = 'reset'",
         "UPDATE result SET waveform = x'0102'",
         "UPDATE note SET body = '{'",
+        "UPDATE note SET body = '[1]'",
+        "UPDATE note SET body = 'null'",
         "UPDATE meta SET value = '{' WHERE key = 'spec'",
         "DELETE FROM meta WHERE key = 'spec'",
     ],
@@ -391,6 +415,14 @@ def test_a_forged_value_is_bad(store: Store, sql: str) -> None:
     base = altered(store, sql)
     with pytest.raises(BadRun):
         read_everything(base)
+
+
+@pytest.mark.parametrize("value", [None, '"many"', '"12"', "1.5", "NaN", "[]", "true"])
+def test_a_waveform_budget_that_is_none_is_bad(value: str | None, store: Store) -> None:
+    change = "DELETE FROM meta" if value is None else f"UPDATE meta SET value = '{value}'"
+    base = altered(store, f"{change} WHERE key = 'keep_bytes'")
+    with pytest.raises(BadRun, match="keep_bytes"):
+        Store.resume(base, "one")
 
 
 def read_everything(base: Path) -> None:

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from labctl.board import Board
+from labctl.codec import encode_pulse
+from labctl.config import build
 from labctl.energy import Ledger
-from labctl.errors import BoardFault, Refused
+from labctl.errors import BadConfig, BoardFault, Refused
 from labctl.images import letters
 from labctl.plan import Plan
 from labctl.pulse import Flag, Pulse, Purpose, Trace
 from labctl.session import run
 from labctl.spec import Spec
-from labctl.training import Assignment, Reset, Trained, Training, assign, examine, predicted, train
+from labctl.training import Assignment, Reset, Trained, Training, assign, examine, foreseen, predicted, train
 from labctl.write_verify import Ending, Programming, Spent
 from tests.boards import compact
 
@@ -71,6 +73,26 @@ def test_reads_programs_and_inference_are_booked_apart() -> None:
     assert ledger.total(purpose=Purpose.RESET).pulses == 0
     joules = sum(outcome.joules for outcome in found.outcomes)
     assert ledger.total(purpose=Purpose.PROGRAM).joules[0] == pytest.approx(joules, rel=1e-12)
+
+
+def test_what_is_foreseen_is_what_is_sent() -> None:
+    board, how = compact("network"), Training(reset=Reset(enabled=True))
+    goal, sent = assign(letters("z"), board.spec, how), list[bytes]()
+    with board:
+
+        def observe(pulses: Sequence[Pulse], *_: object) -> None:
+            sent.extend(map(encode_pulse, pulses))
+
+        run(train(goal, board.spec, how), board, ledger=Ledger(), observer=observe)
+    seen = list(map(encode_pulse, foreseen(goal, board.spec, how)))
+    assert sent[:60] == seen[:60]  # reads, then resets
+    assert sent[-30:] == seen[60:]  # inference
+
+
+def test_a_shortest_pulse_above_the_longest_is_refused() -> None:
+    table = {"programming": {"shortest": "2 ms", "longest": "1 ms"}}
+    with pytest.raises(BadConfig, match=r"programming: shortest, 0\.002 s, is more than longest, 0\.001 s"):
+        build(table, Training, "test")
 
 
 # ---- some do not ---------------------------------------------------------------------------------

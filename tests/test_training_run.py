@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from labctl import training_run
 from labctl.bench import Bench
 from labctl.energy import Charge, Ledger
-from labctl.errors import BadConfig, BadRun, LimitExceeded, Refused, Stopped
+from labctl.errors import BadConfig, BadRun, LimitExceeded, Refused, Stopped, Unavailable
 from labctl.experiment import Experiment, images_of
 from labctl.journal import Journal, Stored, recompute
 from labctl.pulse import Pulse, Purpose, Trace
@@ -22,6 +23,7 @@ from labctl.session import Observer
 from labctl.spec import Spec
 from labctl.statement import statement
 from labctl.store import Store
+from labctl.summary import state_of
 from labctl.training import Assignment
 from labctl.training_session import Session, new_name, read_session
 
@@ -207,12 +209,14 @@ def test_a_pulse_of_unknown_outcome_counts_against_the_caps(
     assert done.trained.right == 30
     with Journal.open(tmp_path, "one") as journal:
         resumed = next(note.body for note in journal.notes() if note.kind == "resumed")
-        site = journal.spec.target(pulse.pulse)
+        site, worst = journal.spec.target(pulse.pulse), journal.spec.worst_joules(pulse.pulse)
         bill = statement(journal)
     assert resumed == {"unknown": [pulse.id, probe.id]}
     assert (bill.unknown, bill.agrees) == (2, True)
     outcome = next(outcome for outcome in done.trained.outcomes if outcome.site == site)
-    assert outcome.pulses == 1 + done.ledger.total(purpose=Purpose.PROGRAM, site=site).pulses
+    booked = done.ledger.total(purpose=Purpose.PROGRAM, site=site)
+    assert outcome.pulses == 1 + booked.pulses
+    assert outcome.joules == pytest.approx(worst + float(booked.joules[0]), rel=1e-12)
 
 
 def test_a_run_goes_on_as_it_began_whatever_became_of_the_files(tmp_path: Path) -> None:
@@ -273,9 +277,48 @@ def test_a_folder_that_cannot_be_written_begins_nothing(tmp_path: Path) -> None:
         training_run.begin(session(), tmp_path / "runs", "one", nobody)
 
 
-def edited(
-    base: Path, table: str, change: Callable[[dict[str, object]], None], where: str, what: str
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        ({"reading": {"volts": 9.0}}, "9 V"),
+        ({"reset": {"enabled": True, "volts": 9.0}}, "-9 V"),
+        ({"inference": {"seconds": 1e-9}}, "1e-09 s long"),
+    ],
+)
+def test_a_session_that_would_send_what_is_refused_drives_nothing(
+    training: dict[str, object], told: str, tmp_path: Path
 ) -> None:
+    with pytest.raises(LimitExceeded, match=told):
+        training_run.begin(session(training=training), tmp_path, "one", nobody)
+    assert list(tmp_path.iterdir()) == []
+
+
+def without_ngspice(folder: Path) -> Session:
+    """A session on a bench whose board cannot be opened."""
+    bench = folder / "bench.toml"
+    bench.write_text(
+        TWIN.read_text().replace("compact:CompactBoard", "ngspice:NgspiceBoard")
+        + f'library = "{folder}/no-such-library"\n'
+    )
+    return read_session(LETTERS, bench)
+
+
+def test_a_run_whose_board_cannot_be_opened_has_failed_and_can_go_on(tmp_path: Path) -> None:
+    of, base = without_ngspice(tmp_path), tmp_path / "runs"
+    with pytest.raises(Unavailable):
+        training_run.begin(of, base, "one", nobody)
+    for _ in range(2):  # nor can it be resumed, which is then its last word
+        with Journal.open(base, "one") as journal:
+            notes = journal.notes()
+        assert state_of(notes) == "failed"
+        assert notes[-1].body["error"] == "Unavailable"
+        assert "no-such-library" in notes[-1].body["wrong"]
+        with pytest.raises(Unavailable):
+            training_run.resume(base, "one", nobody)
+    assert entries(base) == []
+
+
+def edited(base: Path, table: str, change: Callable[[dict[str, Any]], None], where: str, what: str) -> None:
     """Change some JSON of a run behind its back."""
     column = "value" if table == "meta" else "body"
     with closing(sqlite3.connect(base / "one" / "journal.sqlite")) as connection:
@@ -292,6 +335,23 @@ def test_a_labctl_with_other_targets_does_not_go_on(tmp_path: Path) -> None:
     with pytest.raises(BadRun, match="other target conductances"):
         training_run.resume(tmp_path, "one", nobody)
     assert len(entries(tmp_path)) == count
+
+
+@pytest.mark.parametrize("limits", [{"high": "2.9 V"}, {"current": "0.1 mA"}])
+def test_a_run_does_not_go_on_with_other_limits(limits: dict[str, str], tmp_path: Path) -> None:
+    count = interrupted(tmp_path, 10)
+    edited(tmp_path, "meta", lambda body: body["board"].update(limits=limits), "key", "bench")
+    with pytest.raises(BadRun, match="was begun on a board that was not") as caught:
+        training_run.resume(tmp_path, "one", nobody)
+    assert caught.value.todo
+    assert len(entries(tmp_path)) == count
+
+
+def test_a_damaged_assignment_is_bad(tmp_path: Path) -> None:
+    interrupted(tmp_path, 2)
+    edited(tmp_path, "note", lambda body: body.clear(), "kind", "assignment")
+    with pytest.raises(BadRun, match="targets_siemens"):
+        training_run.resume(tmp_path, "one", nobody)
 
 
 @pytest.mark.parametrize("key", ["experiment", "bench", "images"])
