@@ -165,7 +165,7 @@ class Spec:
                 wrong, allowed = next(objections(self, pulses[index]), ("", ""))
             if wrong:
                 raise LimitExceeded(
-                    f"pulse {index + 1} of {len(pulses)} on {self.name}: {wrong}",
+                    f"pulse {index + 1} of {len(pulses)} ({pulses[index].purpose}) on {self.name}: {wrong}",
                     allowed=allowed,
                     outputs=Outputs.OFF,
                     saved="all that was measured before",

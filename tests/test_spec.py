@@ -203,7 +203,7 @@ def test_one_bad_pulse_refuses_the_list_and_is_named(place: int) -> None:
     SPEC.check(pulses)
     pulses[place - 1] = pulse({1: 2.6, 2: 0.0})
     error = refusal(SPEC, pulses)
-    assert error.wrong == f"pulse {place} of 100 on two by two: 2.6 V across site c"
+    assert error.wrong == f"pulse {place} of 100 (program) on two by two: 2.6 V across site c"
     assert error.allowed == "-1.5 V to 2.5 V"
     assert error.outputs is Outputs.OFF
 
