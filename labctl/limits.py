@@ -77,11 +77,12 @@ ABSOLUTE: dict[str, Limits] = {
     # Knowm FAQ (knowm.org): at most 1 mA through tungsten, 50 uA through carbon; more current
     # lowers the high-resistance state for good. Chromium and tin are not published: 0.3 mA is this
     # project's caution. Volts: nothing published; 3 V is beyond every drive that Knowm's own
-    # software offers. The least resistance is the lowest Ron fitted to each (sim_backend/devices).
-    "W": Limits(amps=1e-3, least_ohms=1000.0),
-    "Sn": Limits(amps=3e-4, least_ohms=1000.0),
+    # software offers. The least resistance is what measured devices came down to during set pulses of
+    # 2 V (Energies 2024, 17(21), 5400: charge and energy of each pulse), less a tenth or more.
+    "W": Limits(amps=1e-3, least_ohms=600.0),
+    "Sn": Limits(amps=3e-4, least_ohms=700.0),
     "Cr": Limits(amps=3e-4, least_ohms=380.0),
-    "C": Limits(amps=5e-5, least_ohms=4000.0),
+    "C": Limits(amps=5e-5, least_ohms=3000.0),
 }
 """Absolute maximum of each dopant; a site of one of these never gets more."""
 

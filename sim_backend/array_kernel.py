@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from labctl.pulse import Floats, Indices
-from sim_backend.devices.equations import current, prepared, rate
+from sim_backend.devices.equations import OHMIC, current, prepared, rate
 from sim_backend.jit import kernel
 
 TOO_SHORT, TOO_STIFF = -1, -2
@@ -45,8 +45,6 @@ class Network(NamedTuple):
     """shape (neurons, 7): column, output, feedback [ohm], reference [S], low [V], high [V], gain."""
     inputs: Indices
     """shape (neurons, inputs): lines that feed each neuron's reference; -1: none."""
-    ohmic: bool
-    """Every current is proportional to its voltage: one linear solve is exact."""
 
 
 class Solution(NamedTuple):
@@ -108,7 +106,7 @@ def solve_grid(volts: Floats, x: Floats, p: Floats, net: Network, found: Solutio
     for line in range(len(volts)):
         if net.held[line] >= 0:
             nodes[net.unknown + net.held[line]] = volts[line]
-    near = np.inf if net.ohmic else SETTLED
+    near = np.inf if np.all(p[:, OHMIC] == 1.0) else SETTLED  # one linear solve is exact, or it is not
     moved = improve(x, p, net, nodes)
     for _ in range(50):
         if moved <= near:
@@ -268,7 +266,7 @@ def integrate(
     used, corner, step, sites, lines = 0, 0, 1e-5, len(x), volts.shape[1]
     found = Solution(np.zeros(len(net.wires)), np.zeros(lines), np.zeros(lines))
     k = Stages(np.zeros(sites), np.zeros(sites), np.zeros(sites), np.zeros(sites))
-    p = np.empty((sites, len(rows[0]) + 2))
+    p = np.empty((sites, len(prepared(rows[0]))))
     for site in range(sites):
         p[site] = prepared(rows[site])
     for pulse in range(len(ends)):

@@ -11,6 +11,7 @@ from labctl.errors import NoConvergence
 from labctl.pulse import Floats, Indices, Pulse
 from sim_backend import array_kernel, path_kernel
 from sim_backend.array_kernel import Network
+from sim_backend.devices import models
 from sim_backend.grid import network_of
 from sim_backend.simulated import Samples, SimulatedBoard, SimulatedSettings
 
@@ -32,19 +33,22 @@ class CompactBoard(SimulatedBoard):
         super().__init__(settings)
         self._networks: dict[bytes, Network] = {}
         self._scratch = np.empty((0, 5))
+        self._tolerance = models.of(self._chip.parameters[0]).tolerance
 
     def _solve_path(self, pulses: Sequence[Pulse], site: int, row: Floats) -> Iterator[Samples]:
         place = self.spec.sites[site]
         top, bottom = place.row, self.spec.rows + place.column
         seconds, volts, ends = _chained(pulses)
         series, switch = self.spec.series_ohms[top], self.spec.series_ohms[bottom]
-        circuit = path_kernel.Circuit(series, switch, self._parasitics.sense_farads if series else 0.0)
+        farads = self._parasitics.sense_farads if series else 0.0
+        circuit = path_kernel.Circuit(series, switch, farads)
         state = np.array([self._chip.x[site], 0.0])
         rows, columns = np.ascontiguousarray(volts[:, top]), np.ascontiguousarray(volts[:, bottom])
+        tolerance = TOLERANCE * self._tolerance
 
         def run(state: Floats, out: Floats, counts: Indices) -> int:
             return path_kernel.integrate(
-                seconds, rows, columns, ends, state, circuit, row, TOLERANCE, out, counts
+                seconds, rows, columns, ends, state, circuit, row, tolerance, out, counts
             )
 
         out, counts = self._grown(run, state, 5, len(seconds), len(ends))
@@ -60,7 +64,7 @@ class CompactBoard(SimulatedBoard):
         key = driven.tobytes()
         if key not in self._networks:
             self._networks[key] = network_of(self.spec, self._parasitics, driven, sites)
-        net = self._networks[key]._replace(ohmic=bool(np.all(rows[:, 6] == 1.0)))
+        net = self._networks[key]
         x = self._chip.x[list(sites)]
 
         def run(x: Floats, out: Floats, counts: Indices) -> int:

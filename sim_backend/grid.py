@@ -37,7 +37,6 @@ def _neurons(spec: Spec, parasitics: Parasitics) -> Network:
         shown=np.zeros(0, dtype=np.intp),
         neurons=np.array([_amplifier(neuron, parasitics) for neuron in spec.neurons]),
         inputs=np.array([[*n.inputs, *[-1] * (width - len(n.inputs))] for n in spec.neurons], dtype=np.intp),
-        ohmic=True,
     )
 
 
@@ -79,7 +78,6 @@ def _grid(spec: Spec, parasitics: Parasitics, driven: Bools, sites: Sequence[int
         shown=np.array([nodes[line, 0] for line in range(spec.lines)], dtype=np.intp),
         neurons=NO_NEURONS,
         inputs=NO_INPUTS,
-        ohmic=True,
     )
 
 

@@ -75,5 +75,5 @@ def kernel(function: Function) -> Function:
     """Compile the function when it is first called, with the cache on disk; or leave it as it is."""
     if njit is None:
         return function
-    compiled: Any = njit(cache=True, error_model="numpy")(function)
+    compiled: Any = njit(cache=True, error_model="numpy", nogil=True)(function)
     return compiled

@@ -22,6 +22,7 @@ from labctl.parts import Neuron
 from labctl.pulse import Bools, Floats
 from labctl.spec import Spec
 from sim_backend.array_kernel import LEAK
+from sim_backend.devices import models
 from sim_backend.devices.spice import number
 from sim_backend.layouts import Parasitics
 from sim_backend.netlist import Netlist, Probe, Source, State, device, resistor
@@ -68,7 +69,8 @@ def _grid(spec: Spec, parasitics: Parasitics, driven: Bools, sites: Sequence[int
             elements.append(resistor(f"s{line}", f"s{line}", first, ohms))
         sources.append(Source(f"v{line}", f"s{line}" if ohms else first, line))
         probes.append(Probe(line, sources[-1].node, sources[-1].name))
-    return Netlist("a grid", tuple(elements), tuple(sources), tuple(states), tuple(probes))
+    close = models.of(rows[0]).reltol
+    return Netlist("a grid", tuple(elements), tuple(sources), tuple(states), tuple(probes), close)
 
 
 def _wires(spec: Spec, parasitics: Parasitics, line: int) -> list[str]:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from labctl.pulse import Floats, Indices
-from sim_backend.devices.equations import current, prepared, rate
+from sim_backend.devices.equations import OHMIC, current, prepared, rate
 from sim_backend.jit import kernel
 
 # RODAS4, in the form that needs no product with the Jacobian (Hairer and Wanner, loc. cit.)
@@ -80,9 +80,11 @@ class Rates(NamedTuple):
 
 @kernel
 def device_volts(across: float, ohms: float, x: float, guess: float, p: Floats) -> float:
-    """[V] of a device with `ohms` in series and `across` volts over both: Newton, exact if it is ohmic."""
+    """[V] of a device with `ohms` in series and `across` volts over both, by Newton's method if need be."""
     if ohms == 0.0:
         return across
+    if p[OHMIC] == 1.0:
+        return across / (1.0 + ohms * current(1.0, x, p))
     v = guess
     for _ in range(60):
         here = current(v, x, p)
@@ -177,7 +179,8 @@ def between(x: float, v: float, t: float, drive: Drive, circuit: Circuit, p: Flo
     if circuit.farads > 0.0:
         inner = device_volts(v - column, circuit.switch, x, v - column, p)
         return (row - v) / circuit.series, current(inner, x, p)
-    inner = device_volts(row - column, circuit.series + circuit.switch, x, 0.5 * (row - column), p)
+    across, ohms = row - column, circuit.series + circuit.switch
+    inner = device_volts(across, ohms, x, 0.5 * across, p)
     amps = current(inner, x, p)
     return amps, amps
 

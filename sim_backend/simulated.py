@@ -10,87 +10,32 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from pydantic import ValidationInfo, field_validator
 
 from labctl.board import Board
-from labctl.config import (
-    Amps,
-    Count,
-    Farads,
-    Joules,
-    Ohms,
-    PositiveOhms,
-    PositiveSeconds,
-    Section,
-    Seed,
-    Siemens,
-    Volts,
+from labctl.pulse import Bools, Floats, Pulse, Purpose, Trace
+from sim_backend.chip import Chip
+from sim_backend.devices.equations import current, prepared
+from sim_backend.devices.fluctuations import current_noise
+from sim_backend.layouts import Parasitics
+from sim_backend.settings import (
+    SimulatedSettings,
+    as_repeatable_as,
+    device_of,
+    faults_of,
+    spec_of,
+    variability_of,
 )
-from labctl.limits import Limits
-from labctl.network import Window
-from labctl.pulse import Floats, Pulse, Trace
-from labctl.spec import Spec
-from sim_backend.chip import Chip, Variability
-from sim_backend.devices import parameters
-from sim_backend.devices.parameters import Device
-from sim_backend.layouts import Circuit, Parasitics, crossbar, network, selector
+from sim_backend.unrest import Coming
 
-
-class SiteLimits(Section):
-    """Limits of every site, inside the absolute maximum of its dopant."""
-
-    low: Volts = -2.5
-    high: Volts = 2.5
-    current: Amps | None = None
-    longest_pulse: PositiveSeconds = 0.2
-    energy: Joules = 1e-3
-
-
-_USED_BY = {
-    "rows": ("crossbar",),
-    "columns": ("selector", "crossbar"),
-    "wire": ("crossbar",),
-    "window": ("network",),
-}
-"""Settings that only some layouts have."""
-
-
-class SimulatedSettings(Section):
-    """The `[board]` table of a bench file for a simulated board."""
-
-    layout: Literal["selector", "crossbar", "network"]
-    dopant: str = "Cr"
-    parameters: str | None = None
-    """A parameter file of one's own, in place of the dopant's."""
-    rows: Count = 1
-    columns: Count = 16
-    series: Ohms = 10e3
-    switch: PositiveOhms = 75.0
-    sense: Farads = 180e-12
-    wire: Ohms = 0.0
-    window: tuple[Siemens, Siemens] | None = None
-    seed: Seed = 0
-    device_to_device: bool = False
-    cycle_to_cycle: bool = False
-    read_noise: bool = False
-    memory: str | None = None
-    """File that the chip keeps its state in; none: a new chip each time."""
-    limits: SiteLimits = SiteLimits()
-
-    @field_validator(*_USED_BY)
-    @classmethod
-    def _used(cls, value: object, info: ValidationInfo) -> object:
-        """What the layout has no use for would be ignored on the quiet."""
-        layouts, layout = _USED_BY[str(info.field_name)], info.data.get("layout")
-        if layout is not None and layout not in layouts:
-            raise ValueError(f"a {layout} has none of its own; allowed: with layout {' or '.join(layouts)}")
-        return value
+__all__ = ["Samples", "SimulatedBoard", "SimulatedSettings"]
+_WRITES = (Purpose.PROGRAM, Purpose.RESET)
+SMALL_VOLTS = 1e-3
+"""Where a device's conductance is taken for its thermal noise."""
 
 
 class Samples(NamedTuple):
@@ -106,10 +51,13 @@ class SimulatedBoard(Board):
 
     def __init__(self, settings: SimulatedSettings) -> None:
         self._parasitics = Parasitics(sense_farads=settings.sense, wire_ohms=settings.wire)
-        variability = Variability(settings.device_to_device, settings.cycle_to_cycle, settings.read_noise)
-        device = parameters.load(settings.parameters or settings.dopant)
-        self.spec = _as_repeatable_as(device, variability, spec_of(settings))
-        self._chip = Chip(device, len(self.spec.sites), variability, settings.seed)
+        variability, device, spec = variability_of(settings), device_of(settings), spec_of(settings)
+        self.spec = as_repeatable_as(device, variability, spec, settings.sense_noise)
+        faults = faults_of(settings, len(spec.sites))
+        self._chip = Chip(device, len(spec.sites), variability, settings.seed, faults)
+        self._noisy = settings.thermal_noise or settings.sense_noise > 0
+        self._noise = settings.thermal_noise, settings.sense_noise
+        self._series = np.array(self.spec.series_ohms)
         self._memory = Path(settings.memory) if settings.memory else None
 
     @abstractmethod
@@ -128,35 +76,56 @@ class SimulatedBoard(Board):
     def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
         link = self.spec.link_seconds
         for _, group in groupby(pulses, key=lambda pulse: pulse.driven.tobytes()):
-            settle = self.spec.settle_seconds
-            for samples in self._solve(list(group)):
+            settle, run = self.spec.settle_seconds, list(group)
+            for pulse, samples in zip(run, self._solve(run), strict=True):
+                self._chip.pass_time(pulse.duration + settle)
                 yield Trace(*samples, settle_seconds=settle, link_seconds=link)
                 link = settle = 0.0
 
     def _solve(self, pulses: Sequence[Pulse]) -> Iterator[Samples]:
         driven = pulses[0].driven
         sites = range(len(self.spec.sites)) if self._all_connected(pulses[0]) else self.spec.connected(driven)
-        runs = [pulses] if self._chip.steady else [[pulse] for pulse in pulses]
+        runs = [pulses] if self._chip.steady and not self._noisy else [[pulse] for pulse in pulses]
         for run in runs:
             if len(sites) == 0:
                 yield from map(self._nothing, run)
                 continue
-            rows = np.array([self._chip.before(site, self._erases(run[0], site)) for site in map(int, sites)])
+            rows = np.array([self._chip.before(site, self._coming(run[0], site)) for site in map(int, sites)])
             if len(sites) == 1 and not self.spec.computing(driven) and self.spec.isolating:
-                yield from self._solve_path(run, int(sites[0]), rows[0])
+                solved = self._solve_path(run, int(sites[0]), rows[0])
             else:
-                yield from self._solve_array(run, [int(site) for site in sites], rows)
+                solved = self._solve_array(run, [int(site) for site in sites], rows)
+            for samples in solved:
+                yield self._heard(samples, driven, list(map(int, sites)), rows) if self._noisy else samples
+
+    def _heard(self, samples: Samples, driven: Bools, sites: Sequence[int], rows: Floats) -> Samples:
+        """The samples with the noise of each device's current, and of what measures the lines' currents."""
+        (thermal, sense), draw, amps = self._noise, self._chip.sampling(), samples.amps.copy()
+        for site, row in zip(sites, rows, strict=True) if thermal else ():
+            place = self.spec.sites[site]
+            column = self.spec.rows + place.column
+            small = abs(current(SMALL_VOLTS, float(self._chip.x[site]), prepared(row)))
+            ohms = SMALL_VOLTS / max(small, 1e-15) + float(self._series[[place.row, column]].sum())
+            through = (samples.volts[:, place.row] - samples.volts[:, column]) / ohms
+            normals = draw.standard_normal(len(amps))
+            noise = current_noise(through, ohms, samples.seconds, self.spec.response_seconds, normals)
+            amps[:, place.row] += noise
+            amps[:, column] -= noise
+        amps += sense * driven * draw.standard_normal(amps.shape)
+        return Samples(samples.seconds, samples.volts, amps)
 
     def _all_connected(self, pulse: Pulse) -> bool:
         return not self.spec.isolating and bool(pulse.driven.any())
 
-    def _erases(self, pulse: Pulse, site: int) -> bool:
-        """Whether the pulse begins a new cycle of this site; nobody needs to know where none is drawn."""
+    def _coming(self, pulse: Pulse, site: int) -> Coming:
+        """What the pulse is to this site; nobody needs to know whether it erases where nothing is drawn."""
         if self._chip.steady:
-            return False
+            return Coming(pulse.duration, pulse.repeats)
         place = self.spec.sites[site]
         across = pulse.volts[:, place.row] - pulse.volts[:, self.spec.rows + place.column]
-        return bool(across.min() < 0 and -across.min() > across.max())
+        writing = pulse.purpose in _WRITES
+        erasing = writing and bool(across.min() < 0 and -across.min() >= across.max())
+        return Coming(pulse.duration, pulse.repeats, writing, erasing)
 
     def _nothing(self, pulse: Pulse) -> Samples:
         """No device is connected: the voltages that were asked for, and no current."""
@@ -165,38 +134,3 @@ class SimulatedBoard(Board):
         weights[1:] += halves
         weights[:-1] += halves
         return Samples(weights, pulse.volts * pulse.driven, np.zeros_like(pulse.volts))
-
-
-def _as_repeatable_as(device: Device, variability: Variability, spec: Spec) -> Spec:
-    """What a chip with noise may promise: reads within five sigma, programming within a decade."""
-    if variability.read_noise:
-        spec = replace(spec, accuracy=spec.accuracy + 5 * device.read_noise)
-    if variability.cycle_to_cycle:
-        spec = replace(spec, spread=10.0)
-    return spec
-
-
-def spec_of(settings: SimulatedSettings) -> Spec:
-    """The board that a settings table describes."""
-    limits = settings.limits
-    circuit = Circuit(
-        dopant=settings.dopant,
-        series_ohms=settings.series,
-        switch_ohms=settings.switch,
-        sense_farads=settings.sense,
-        limits=Limits(
-            low_volts=limits.low,
-            high_volts=limits.high,
-            amps=float("inf") if limits.current is None else limits.current,
-            seconds=limits.longest_pulse,
-            joules=limits.energy,
-        ),
-    )
-    match settings.layout:
-        case "selector":
-            return selector(settings.columns, circuit)
-        case "crossbar":
-            return crossbar(settings.rows, settings.columns, circuit)
-        case "network":
-            window = Window(*settings.window) if settings.window else None
-            return network(circuit, window=window)

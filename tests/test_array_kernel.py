@@ -17,19 +17,20 @@ from labctl.images import letters
 from labctl.network import Amplifier, chip_volts
 from labctl.pulse import Floats, Pulse, Purpose, Trace
 from labctl.shapes import samples, square
+from sim_backend.devices.metastable import MODEL
+from sim_backend.devices.model import HEAD
 from tests.boards import compact
 
 SERIES, SWITCH, WIRE = 2_000.0, 75.0, 100.0
 FLAT = samples([1.0, 1.0], 1e-5)
 X = np.array([0.05, 0.9, 0.4, 0.2])
-TAU, PHI = 4, 6
+RON, ROFF, TAU, PHI = MODEL.places(["ron", "roff", "tau", "phi"])
 
 
 def grid(wire: float = WIRE, frozen: bool = True, rows: int = 2, columns: int = 2) -> Any:
     """A crossbar of chromium devices, of which the first four begin at `X`."""
-    board: Any = compact(
-        "crossbar-4x4", rows=rows, columns=columns, series=f"{SERIES} ohm", wire=f"{wire} ohm"
-    )
+    sizes = {"rows": rows, "columns": columns, "series": f"{SERIES} ohm", "wire": f"{wire} ohm"}
+    board: Any = compact("crossbar-4x4", model=MODEL.name, **sizes)
     board._chip.x[:4] = X[: rows * columns]
     if frozen:
         board._chip.parameters[:, TAU] = 1e6
@@ -38,7 +39,7 @@ def grid(wire: float = WIRE, frozen: bool = True, rows: int = 2, columns: int = 
 
 def siemens(board: Any) -> Floats:
     """Conductances, shape (rows, columns), by the published mixture of on and off."""
-    ron, roff = board._chip.parameters[:, 0], board._chip.parameters[:, 1]
+    ron, roff = board._chip.parameters[:, RON], board._chip.parameters[:, ROFF]
     x = np.array(board._chip.x)
     return (x / ron + (1 - x) / roff).reshape(board.spec.rows, board.spec.columns)
 
@@ -137,7 +138,7 @@ def test_what_the_sources_give_is_in_devices_and_resistors() -> None:
 def test_states_follow_the_published_rates() -> None:
     board = grid(frozen=False)
     p = board._chip.parameters[0]
-    ron, roff, von, voff, tau, vt = p[:6]
+    ron, roff, von, voff, tau, vt = p[HEAD : HEAD + 6]
     volts = {0: 0.7, 1: 0.0, 2: 0.0, 3: 0.3}
 
     def f(z: Floats) -> Floats:
@@ -187,7 +188,7 @@ def test_samples_add_up_and_a_pulse_may_begin_with_a_jump() -> None:
         assert joules == pytest.approx(seconds * volts**2 * into[0], rel=1e-5)
 
 
-@pytest.mark.parametrize("parameter", [0, TAU, PHI + 1])
+@pytest.mark.parametrize("parameter", [RON, TAU, PHI + 1])
 def test_what_is_no_number_is_never_a_solution(parameter: int) -> None:
     board = grid()
     board._chip.parameters[1, PHI] = 0.9
@@ -202,10 +203,10 @@ def test_what_is_no_number_is_never_a_solution(parameter: int) -> None:
 
 
 def test_neurons_are_amplifiers_with_gain_and_rails() -> None:
-    board: Any = compact("network")
+    board: Any = compact("network", model=MODEL.name)
     board._chip.parameters[:, TAU] = 1e6
     board._chip.x[:] = np.random.default_rng(4).uniform(0.0, 0.04, 30)
-    ron, roff = board._chip.parameters[0, :2]
+    ron, roff = board._chip.parameters[0, RON : ROFF + 1]
     by_site = board._chip.x / ron + (1 - board._chip.x) / roff
     spec = board.spec
     layers = [
@@ -227,12 +228,12 @@ def test_neurons_are_amplifiers_with_gain_and_rails() -> None:
 
 
 def test_currents_of_the_neurons_are_those_of_the_devices() -> None:
-    board: Any = compact("network")
+    board: Any = compact("network", model=MODEL.name)
     board._chip.parameters[:, TAU] = 1e6
     board._chip.x[:] = 0.02
     trace = driven(board, infer(board.spec, np.full(9, 0.1), 1e-6))
     assert trace.amps.sum(axis=1) == pytest.approx(0.0, abs=1e-15)  # what goes in comes out at the columns
-    g = 0.02 / board._chip.parameters[0, 0] + 0.98 / board._chip.parameters[0, 1]
+    g = 0.02 / board._chip.parameters[0, RON] + 0.98 / board._chip.parameters[0, ROFF]
     top = trace.volts[:, 0].argmax()
     assert trace.amps[top, :9] == pytest.approx(0.3 * g, rel=1e-4)  # three columns near 0 V
     assert trace.amps[top, 13:16] == pytest.approx(-0.9 * g, rel=1e-4)

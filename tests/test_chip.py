@@ -11,18 +11,20 @@ import numpy as np
 import pytest
 
 from labctl.errors import BadConfig
-from sim_backend.chip import Chip, Variability
+from sim_backend.chip import SHORT_SIEMENS, Chip, Faults, Variability
 from sim_backend.devices import parameters
-from sim_backend.devices.parameters import NAMES
+from sim_backend.devices.model import HEAD, SCALE, SHUNT, SPEED
+from sim_backend.unrest import Coming
 
-CR = parameters.load("Cr")
+CR = parameters.load("Cr", "metastable")
 ALL = Variability(device_to_device=True, cycle_to_cycle=True, read_noise=True)
 NONE = Variability()
+QUIET, ERASING = Coming(1e-3, 1, erasing=False), Coming(1e-3, 1, writing=True, erasing=True)
 
 
 def life(chip: Chip, pulses: int = 6) -> np.ndarray:
     """The parameters that so many pulses see, the third and the fifth of them erasing."""
-    return np.array([chip.before(n % 2, n in {2, 4}) for n in range(pulses)])
+    return np.array([chip.before(n % 2, ERASING if n in {2, 4} else QUIET) for n in range(pulses)])
 
 
 # ---- randomness ---------------------------------------------------------------------------------
@@ -59,8 +61,8 @@ def test_the_same_seed_is_the_same_chip_and_another_is_not() -> None:
 
 def test_devices_differ_by_the_spread_of_their_dopant() -> None:
     fresh = Chip(CR, 4000, Variability(device_to_device=True), seed=3).fresh
-    logs = np.log(fresh[:, :6] / CR.vector[:6])
-    expected = [CR.spread.get(name, 0.0) for name in NAMES[:6]]
+    logs = np.log(fresh[:, HEAD : HEAD + 6] / CR.vector[HEAD : HEAD + 6])
+    expected = [CR.spread.get(name, 0.0) for name in CR.model.names[:6]]
     assert logs.std(axis=0) == pytest.approx(expected, rel=0.05)
     assert np.abs(logs.mean(axis=0)).max() < 0.03
 
@@ -68,24 +70,22 @@ def test_devices_differ_by_the_spread_of_their_dopant() -> None:
 def test_an_erasing_pulse_begins_a_cycle_of_that_device_alone() -> None:
     chip = Chip(CR, 2, Variability(cycle_to_cycle=True), seed=4)
     before = chip.parameters.copy()
-    chip.before(0, erasing=False)
+    chip.before(0, QUIET)
     assert np.array_equal(chip.parameters, before)
-    chip.before(0, erasing=True)
-    von = NAMES.index("von")
+    chip.before(0, ERASING)
+    (von,) = CR.model.places(["von"])
     assert chip.parameters[0, von] != before[0, von]
     assert np.array_equal(np.delete(chip.parameters[0], von), np.delete(before[0], von))
     assert np.array_equal(chip.parameters[1], before[1])
-    drawn = [chip.before(0, erasing=True)[von] / CR.values["von"] for _ in range(2000)]
+    drawn = [chip.before(0, ERASING)[von] / CR.values["von"] for _ in range(2000)]
     assert np.log(drawn).std() == pytest.approx(CR.cycle["von"], rel=0.05)
 
 
 def test_reads_flicker_and_leave_the_device_as_it_is() -> None:
     chip = Chip(CR, 1, Variability(read_noise=True), seed=4)
-    rows = np.array([chip.before(0, erasing=False) for _ in range(2000)])
-    factors = rows[:, :2] / CR.vector[:2]
-    assert np.log(factors[:, 0]).std() == pytest.approx(CR.read_noise, rel=0.05)
-    assert factors[:, 0] == pytest.approx(factors[:, 1], rel=1e-12)  # both resistances alike: G as a whole
-    assert (rows[:, 2:] == CR.vector[2:]).all()
+    rows = np.array([chip.before(0, QUIET) for _ in range(2000)])
+    assert np.log(rows[:, SCALE]).std() == pytest.approx(CR.read_noise, rel=0.05)
+    assert (np.delete(rows, SCALE, axis=1) == np.delete(CR.vector, SCALE)).all()
     assert (chip.parameters == CR.vector).all()
 
 
@@ -93,6 +93,27 @@ def test_no_two_kinds_of_randomness_share_a_number() -> None:
     chip = Chip(CR, 1, ALL, seed=9)
     streams = [chip._generator(kind, count).standard_normal(64) for kind in range(3) for count in range(3)]
     assert len(np.unique(np.concatenate(streams))) == 9 * 64
+
+
+# ---- devices that do not work -----------------------------------------------------------------------
+
+
+def test_named_sites_are_broken_as_they_are_named() -> None:
+    chip = Chip(CR, 5, NONE, seed=1, faults=Faults(low=(0,), high=(1,), open=(2,), short=(3,)))
+    assert chip.faults == ["low", "high", "open", "short", ""]
+    assert chip.x.tolist()[:2] == [0.0, 1.0]
+    rows = np.array([chip.before(site, QUIET) for site in range(5)])
+    assert rows[:, SPEED].tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
+    assert rows[:, SCALE].tolist() == [1.0, 1.0, 0.0, 1.0, 1.0]
+    assert rows[:, SHUNT].tolist() == [0.0, 0.0, 0.0, SHORT_SIEMENS, 0.0]
+
+
+def test_parts_of_a_large_chip_are_broken_and_the_same_seed_breaks_the_same() -> None:
+    faults = Faults(low_part=0.1, high_part=0.05, open_part=0.02, short_part=0.01)
+    found = Chip(CR, 20_000, NONE, seed=3, faults=faults).faults
+    parts = {kind: found.count(kind) / len(found) for kind in ("low", "high", "open", "short")}
+    assert parts == pytest.approx({"low": 0.1, "high": 0.05, "open": 0.02, "short": 0.01}, rel=0.15)
+    assert Chip(CR, 20_000, NONE, seed=3, faults=faults).faults == found
 
 
 # ---- memory -------------------------------------------------------------------------------------
@@ -118,7 +139,7 @@ def test_a_file_outlives_a_killed_process(tmp_path: Path) -> None:
     program = (
         "import os, signal, sys\nfrom pathlib import Path\n"
         "from sim_backend.chip import Chip, Variability\nfrom sim_backend.devices import parameters\n"
-        "chip = Chip(parameters.load('Cr'), 2, Variability(), 1)\n"
+        "chip = Chip(parameters.load('Cr', 'metastable'), 2, Variability(), 1)\n"
         "chip.remember_in(Path(sys.argv[1]))\nchip.x[:] = [0.5, 0.125]\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -141,7 +162,7 @@ def test_a_file_outlives_a_killed_process(tmp_path: Path) -> None:
         Chip(CR, 2, NONE, seed=2),
         Chip(CR, 3, NONE, seed=1),
         Chip(CR, 2, ALL, seed=1),
-        Chip(parameters.load("W"), 2, NONE, seed=1),
+        Chip(parameters.load("W", "metastable"), 2, NONE, seed=1),
         Chip(replace(CR, initial=0.5), 2, NONE, seed=1),
     ],
     ids=["seed", "sites", "variability", "dopant", "initial state"],

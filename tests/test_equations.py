@@ -5,20 +5,18 @@ Mean metastable switch: Nugent and Molter, PLoS ONE 9, e85175; its Schottky bran
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.pulse import Floats
 from sim_backend.devices import parameters
-from sim_backend.devices.equations import (
-    current,
+from sim_backend.devices.equations import current, prepared, rate
+from sim_backend.devices.metastable import (
+    MODEL,
     logistic,
     metastable_current,
     metastable_rate,
-    prepared,
-    rate,
     rest,
     schottky,
 )
@@ -38,12 +36,12 @@ def published_rate(v: float, x: float, p: dict[str, float]) -> float:
 
 def numbers(dopant: str, **others: float) -> dict[str, float]:
     """The parameters of a dopant by name, some of them changed."""
-    return parameters.load(dopant).values | others
+    return parameters.load(dopant, "metastable").values | others
 
 
 def row(values: dict[str, float]) -> Floats:
     """The prepared row of these parameters."""
-    return prepared(np.array([values[name] for name in parameters.NAMES]))
+    return prepared(MODEL.row(values))
 
 
 @given(st.floats(-700.0, 700.0))

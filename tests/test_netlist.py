@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from labctl.addressing import infer, select
 from labctl.pulse import Pulse, Purpose
 from labctl.shapes import half_sine, square
-from sim_backend.devices import equations, parameters
+from sim_backend.devices import equations, metastable, models, parameters
 from sim_backend.devices.spice import expression
 from sim_backend.layouts import Circuit, Parasitics, crossbar, network, selector
 from sim_backend.netlist import job, path
 from sim_backend.netlist_array import array
 from sim_backend.stretches import MOST_CORNERS, MOST_PARTS, stretches, weighted, with_samples_at
 
-CHROMIUM = parameters.load("Cr").vector
+CHROMIUM = parameters.load("Cr", "metastable").vector
 SELECTOR = selector(4, Circuit())
 PATH = path((0, 3), (10e3, 75.0), 180e-12, CHROMIUM)
 START = np.array([0.25, 0.0])
@@ -44,22 +44,20 @@ def evaluated(text: str, v: float, x: float) -> float:
 @pytest.mark.parametrize("dopant", ["W", "Sn", "Cr", "C"])
 @given(v=st.floats(-2.5, 2.5), x=st.floats(0, 1), phi=st.sampled_from([1.0, 0.9]))
 def test_both_readers_of_the_equations_agree(dopant: str, v: float, x: float, phi: float) -> None:
-    device = parameters.load(dopant)
+    device = parameters.load(dopant, "metastable")
     device.values.update(phi=phi, af=1e-6, bf=3.0, ar=1e-6, br=3.0)
-    known = parameters.arguments(device.vector)
+    known = models.arguments(device.vector)
     row = equations.prepared(device.vector)
     for function, of_row in (
-        (equations.metastable_current, equations.current),
-        (equations.metastable_rate, equations.rate),
+        (metastable.metastable_current, equations.current),
+        (metastable.metastable_rate, equations.rate),
     ):
         text = expression(function, known | {"v": "v(a,b)", "x": "v(x)"})
         assert evaluated(text, v, x) == pytest.approx(of_row(v, x, row), rel=1e-9, abs=1e-12)
 
 
 def test_numbers_are_gathered_and_nothing_is_divided() -> None:
-    text = expression(
-        equations.metastable_rate, parameters.arguments(CHROMIUM) | {"v": "v(a,b)", "x": "v(x)"}
-    )
+    text = expression(metastable.metastable_rate, models.arguments(CHROMIUM) | {"v": "v(a,b)", "x": "v(x)"})
     assert "/" not in text
     assert text.count("tanh") == 2
     assert text.count("*") <= 7
@@ -107,12 +105,12 @@ def test_what_is_zero_is_left_out(ohms: tuple[float, float], farads: float, gone
     (stretch,) = stretches([pulse()])
     netlist = path((0, 3), ohms, farads, CHROMIUM)
     left = elements(job(netlist, stretch, np.zeros(len(netlist.states))).circuit)
-    assert left == {"vs", "vc", "rs", "rc", "ca", "bd", "bx", "cx"} - gone
+    assert left == {"vs", "vc", "rs", "rc", "ca", "ed", "bd", "bx", "cx"} - gone
 
 
 def test_a_number_that_is_none_never_gets_into_a_netlist() -> None:
     with pytest.raises(ValueError, match="cannot stand in a netlist"):
-        path((0, 3), (10e3, 75.0), 180e-12, CHROMIUM * np.nan)
+        path((0, 3), (10e3, 75.0), 180e-12, CHROMIUM * ([1.0] * 4 + [np.nan] * 12))
 
 
 # ---- several devices -----------------------------------------------------------------------------

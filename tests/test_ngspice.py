@@ -16,6 +16,7 @@ from labctl.errors import BoardGone, BoardHung, NoConvergence, Outputs, Unavaila
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.shapes import Wave, half_sine, samples, square, triangle
 from sim_backend import stretches
+from sim_backend.devices.model import HEAD
 from sim_backend.engine import Job, Waves
 from sim_backend.ngspice import NgspiceBoard, NgspiceSettings
 
@@ -25,13 +26,15 @@ SERIES, SWITCH = 10e3, 75.0
 
 @pytest.fixture(scope="module")
 def selector() -> Iterator[NgspiceBoard]:
-    with NgspiceBoard(NgspiceSettings(layout="selector", columns=16)) as board:
+    with NgspiceBoard(NgspiceSettings(layout="selector", columns=16, model="metastable")) as board:
         yield board
 
 
 @pytest.fixture(scope="module")
 def crossbar() -> Iterator[NgspiceBoard]:
-    with NgspiceBoard(NgspiceSettings(layout="crossbar", rows=4, columns=4, wire=5.0)) as board:
+    with NgspiceBoard(
+        NgspiceSettings(layout="crossbar", rows=4, columns=4, wire=5.0, model="metastable")
+    ) as board:
         yield board
 
 
@@ -166,7 +169,7 @@ def test_reading_a_row_of_a_crossbar_leaves_nothing_over(crossbar: NgspiceBoard)
 
 
 def test_neurons_answer_as_their_formula_says() -> None:
-    with NgspiceBoard(NgspiceSettings(layout="network")) as board:
+    with NgspiceBoard(NgspiceSettings(layout="network", model="metastable")) as board:
         board._chip.x[:] = np.random.default_rng(1).uniform(0.004, 0.03, 30)
         (trace,) = board.apply([infer(board.spec, 0.1 * np.array([1, 1, 0, 0, 1, 0, 0, 1, 1]), 1e-4)])
         siemens = board._chip.x / 381 + (1 - board._chip.x) / 173e3
@@ -184,13 +187,10 @@ def test_neurons_answer_as_their_formula_says() -> None:
 # ---- what goes wrong -----------------------------------------------------------------------------
 
 
-def test_fault_63_a_device_that_cannot_be_solved_is_an_error_that_says_so(tmp_path: Path) -> None:
-    file = tmp_path / "wild.toml"
-    file.write_text(
-        "[parameters]\nron = 1e-30\nroff = 1e-28\nvon = 0.1\nvoff = 0.1\ntau = 1e-60\nvt = 1e-9\n"
-        "phi = 0.5\naf = 1e9\nbf = 1e6\nar = 1e9\nbr = 1e6\n"
-    )
-    with NgspiceBoard(NgspiceSettings(layout="selector", columns=2, parameters=str(file))) as board:
+def test_fault_63_a_device_that_cannot_be_solved_is_an_error_that_says_so() -> None:
+    wild = [1e3, 1e5, 0.1, 0.1, -1e-9, 0.0257, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]  # a time constant below 0
+    with NgspiceBoard(NgspiceSettings(layout="selector", columns=2, model="metastable")) as board:
+        board._chip.parameters[:, HEAD:] = wild
         with pytest.raises(NoConvergence) as caught:
             board.apply([select(board.spec, 0, square(1.0, 1e-4), Purpose.PROGRAM)])
         assert caught.value.outputs is Outputs.OFF

@@ -17,6 +17,7 @@ from labctl.shapes import Wave, join, samples, square, staircase, triangle
 from sim_backend import path_kernel
 from sim_backend.compact import TOLERANCE
 from sim_backend.devices import parameters
+from sim_backend.devices.metastable import MODEL
 from sim_backend.path_kernel import TOO_SHORT, TOO_STIFF, Circuit
 
 DISCOVERY = Circuit(series=10e3, switch=75.0, farads=180e-12)
@@ -82,7 +83,7 @@ def published(p: dict[str, float], circuit: Circuit, wave: Wave) -> Ended:
 
 def vector(p: dict[str, float]) -> Floats:
     """A row of parameters."""
-    return np.array([p[name] for name in parameters.NAMES])
+    return MODEL.row(p)
 
 
 def twin(
@@ -116,29 +117,29 @@ def assert_agrees(p: dict[str, float], circuit: Circuit, wave: Wave) -> None:
 def test_a_square_does_what_the_published_equations_say(
     dopant: str, volts: float, seconds: float, circuit: Circuit
 ) -> None:
-    assert_agrees(parameters.load(dopant).values, circuit, square(volts, seconds))
+    assert_agrees(parameters.load(dopant, "metastable").values, circuit, square(volts, seconds))
 
 
 @pytest.mark.parametrize("dopant", ["W", "Cr"])
 def test_a_device_without_resistors_sees_the_source(dopant: str) -> None:
-    assert_agrees(parameters.load(dopant).values, NAKED, triangle(0.5, 1e-3))
+    assert_agrees(parameters.load(dopant, "metastable").values, NAKED, triangle(0.5, 1e-3))
 
 
 @pytest.mark.parametrize("circuit", [DISCOVERY, RESISTORS, NAKED], ids=["discovery", "resistors", "naked"])
 @pytest.mark.parametrize("volts", [0.8, -0.8])
 def test_a_device_with_junctions_does_too(volts: float, circuit: Circuit) -> None:
-    assert_agrees(parameters.load("W").values | SCHOTTKY, circuit, square(volts, 1e-4))
+    assert_agrees(parameters.load("W", "metastable").values | SCHOTTKY, circuit, square(volts, 1e-4))
 
 
 @pytest.mark.parametrize("dopant", ["Cr", "C"])
 def test_a_loop_does_too(dopant: str) -> None:
     loop = join(triangle(0.8, 5e-3), triangle(-0.8, 5e-3))
-    assert_agrees(parameters.load(dopant).values, DISCOVERY, loop)
+    assert_agrees(parameters.load(dopant, "metastable").values, DISCOVERY, loop)
 
 
 def test_a_published_device_forgets_without_a_voltage_as_published() -> None:
     # C as published (hold 0, voff 0): half of what is on turns off, x falls with 2 tau
-    p = parameters.load("C").values | {"hold": 0.0}
+    p = parameters.load("C", "metastable").values | {"hold": 0.0}
     _, state, _, _ = twin(p, RESISTORS, [samples([0.0, 0.0], 2.2e-4)])
     assert state[0] == pytest.approx(START * math.exp(-1), rel=1e-3)
 
@@ -148,7 +149,7 @@ WAVES = [square(0.9, 1e-4), staircase([0.2, -0.4, 0.6], 3e-5), samples([0.3, 0.7
 
 @pytest.mark.parametrize("circuit", [DISCOVERY, RESISTORS, NAKED], ids=["discovery", "resistors", "naked"])
 def test_samples_add_up_to_each_pulse_and_show_its_voltages(circuit: Circuit) -> None:
-    used, _, found, counts = twin(parameters.load("Cr").values, circuit, WAVES)
+    used, _, found, counts = twin(parameters.load("Cr", "metastable").values, circuit, WAVES)
     assert counts.sum() == used
     for wave, part in zip(WAVES, np.split(found, np.cumsum(counts)[:-1]), strict=True):
         assert part[:, 0].sum() == pytest.approx(wave.seconds[-1], rel=1e-12)
@@ -161,7 +162,8 @@ def test_samples_add_up_to_each_pulse_and_show_its_voltages(circuit: Circuit) ->
 def test_what_the_source_gives_is_in_device_resistors_and_capacitor(volts: float) -> None:
     # a ramp that ends at its top: the capacitor keeps C V^2 / 2 of it
     circuit = DISCOVERY._replace(farads=10e-9)
-    _, state, found, _ = twin(parameters.load("W").values, circuit, [samples([0.0, volts], 2e-4)])
+    p = parameters.load("W", "metastable").values
+    _, state, found, _ = twin(p, circuit, [samples([0.0, volts], 2e-4)])
     seconds, source, _, into, through = found.T
     node = source - circuit.series * into
     device = node - circuit.switch * through
@@ -173,11 +175,11 @@ def test_what_the_source_gives_is_in_device_resistors_and_capacitor(volts: float
 
 
 def test_room_that_is_too_small_is_noticed() -> None:
-    p = parameters.load("Cr").values
+    p = parameters.load("Cr", "metastable").values
     assert [twin(p, DISCOVERY, WAVES, room)[0] for room in (0, 1, 10, 50)] == [TOO_SHORT] * 4
 
 
 @pytest.mark.parametrize("name", ["ron", "tau", "von"])
 def test_what_is_no_number_is_never_a_solution(name: str) -> None:
-    p = parameters.load("Cr").values | {name: math.nan}
+    p = parameters.load("Cr", "metastable").values | {name: math.nan}
     assert twin(p, DISCOVERY, [square(0.5, 1e-4)])[0] == TOO_STIFF

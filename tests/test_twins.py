@@ -16,6 +16,7 @@ from labctl.pulse import Floats, Pulse, Purpose, Trace
 from labctl.shapes import Wave, half_sine, square, staircase, triangle
 from sim_backend.compact import CompactBoard
 from sim_backend.devices import parameters
+from sim_backend.devices.model import HEAD
 from sim_backend.engine import Job, Waves
 from sim_backend.ngspice import NgspiceBoard, NgspiceSettings
 from sim_backend.simulated import SimulatedBoard
@@ -42,6 +43,7 @@ class Twins:
     """An ngspice board and a compact board of the same settings, and what ngspice computed last."""
 
     def __init__(self, **settings: Any) -> None:
+        settings = {"model": "metastable"} | settings
         self.ngspice = NgspiceBoard(NgspiceSettings(**settings))
         self.compact = CompactBoard(NgspiceSettings(**settings))
         self.spec = self.ngspice.spec
@@ -83,7 +85,7 @@ def networks() -> Iterator[Twins]:
 
 def siemens(board: SimulatedBoard) -> Floats:
     """Conductance of every device, from its state."""
-    ron, roff = board._chip.parameters[:, 0], board._chip.parameters[:, 1]
+    ron, roff = board._chip.parameters[:, HEAD], board._chip.parameters[:, HEAD + 1]
     return board._chip.x / ron + (1 - board._chip.x) / roff
 
 
@@ -131,7 +133,7 @@ def assert_same_path(twins: Twins, ours: Trace, twin: Trace) -> None:
     assert amps == pytest.approx(-twin.amps[:, column], abs=0.02 * np.abs(twin.amps[:, column]).max())
     device = twin.volts[:, 0] - SERIES * twin.amps[:, 0] + SWITCH * twin.amps[:, column]
     seen = np.abs(device) > 0.2 * np.abs(device).max()
-    ron, roff = twins.compact._chip.parameters[SITE, :2]
+    ron, roff = twins.compact._chip.parameters[SITE, HEAD : HEAD + 2]
     x = np.interp(times, waves.seconds, waves.values[0])[seen]
     across = -twin.amps[seen, column] / device[seen]
     assert x / ron + (1 - x) / roff == pytest.approx(across, rel=0.02)
@@ -230,7 +232,7 @@ def test_the_network_board_infers_the_same(networks: Twins) -> None:
 
 def state_of(conductances: Floats) -> Floats:
     """The states in which chromium-doped devices have these conductances."""
-    values = parameters.load("Cr").values
+    values = parameters.load("Cr", "metastable").values
     ron, roff = values["ron"], values["roff"]
     return (conductances - 1 / roff) / (1 / ron - 1 / roff)
 

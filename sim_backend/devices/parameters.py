@@ -1,7 +1,8 @@
 """Parameter files: what a dopant's devices are like, with the source of every number.
 
-A file is TOML beside this module (`W.toml`, `Sn.toml`, `Cr.toml`, `C.toml`) or anywhere a bench
-file names it. `Device.vector` is the row of numbers that the equations take.
+A file is TOML, beside this module (`<model>/W.toml`, `Sn.toml`, `Cr.toml`, `C.toml`) or anywhere a
+bench file names it. It says whose parameters they are (`model = "sdc"`) and gives them in SI units.
+`Device.vector` is the row of numbers that the equations take.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from labctl.errors import BadConfig, Unavailable
 from labctl.pulse import Floats
-from sim_backend.devices import equations
+from sim_backend.devices.model import Model
+from sim_backend.devices.models import DEFAULT, MODELS
+from sim_backend.devices.unrest import SECTIONS as UNREST
+from sim_backend.devices.unrest import Unrest, unrest
 
-NAMES = ("ron", "roff", "von", "voff", "tau", "vt", "phi", "af", "bf", "ar", "br", "hold")
-"""The parameters of the metastable switch, in the order of a row."""
-_DEFAULTS = {"phi": 1.0, "af": 0.0, "bf": 1.0, "ar": 0.0, "br": 1.0, "hold": 1.0}
-_POSITIVE = {"ron", "roff", "tau", "vt"}
-_FRACTIONS = {"phi", "hold"}
-_SECTIONS = {"dopant", "source", "parameters", "state", "device_to_device", "cycle_to_cycle", "read"}
+FOLDER = Path(__file__).parent / "parameters"
+_SECTIONS = {
+    *("model", "dopant", "source", "parameters", "state"),
+    *("device_to_device", "cycle_to_cycle", "pulse_to_pulse", "read"),
+    *UNREST,
+}
 
 
 @dataclass(frozen=True)
@@ -31,38 +33,54 @@ class Device:
     """One kind of device: SI numbers by name, and where they come from."""
 
     dopant: str
+    model: Model
     source: str
     values: dict[str, float]
-    """`NAMES` -> number: ohms, volts, seconds, amps."""
+    """Parameter of the model -> number: ohms, siemens, volts, seconds, amps."""
     spread: dict[str, float]
-    """Parameter -> standard deviation of its logarithm from device to device; missing: none."""
+    """Parameter -> standard deviation from device to device; missing: none. Of its logarithm, or in its
+    own unit where the model says that it is `additive`."""
     cycle: dict[str, float]
     """The same from cycle to cycle."""
+    pulse: dict[str, float]
+    """The same from pulse to pulse."""
     read_noise: float
     """Standard deviation of ln G from read to read."""
     initial: float
     """State x that a new device starts in."""
+    unrest: Unrest
+    """What else may change it: noise with a memory, drift, wear."""
+
+    @property
+    def text(self) -> str:
+        """All of it in words that last: a model's functions have none."""
+        told = (
+            self.model.name,
+            self.values,
+            self.spread,
+            self.cycle,
+            self.pulse,
+            self.read_noise,
+            self.initial,
+        )
+        return f"{self.dopant} {told} {self.unrest}"
 
     @property
     def vector(self) -> Floats:
-        """The row of numbers, shape (parameters,), in the order of `NAMES`."""
-        return np.array([self.values[name] for name in NAMES])
+        """The row of numbers of a healthy device, shape (head + parameters,): see `devices.model`."""
+        return self.model.row(self.values)
 
 
-def arguments(row: Floats) -> dict[str, float]:
-    """What the equations take beside v and x, by name, from a row of parameters."""
-    values = dict(zip(NAMES, map(float, row), strict=True))
-    rest_on, rest_off = equations.prepared(row)[-2:]
-    return values | {"rest_on": float(rest_on), "rest_off": float(rest_off)}
+def load(name_or_path: str, model: str = DEFAULT) -> Device:
+    """The parameters of a dopant ("Cr") for this model, or those of a TOML file of the user's.
 
-
-def load(name_or_path: str) -> Device:
-    """The parameters of a dopant ("Cr"), or those of a TOML file of the user's."""
-    path = Path(__file__).parent / "parameters" / f"{name_or_path}.toml"
+    A file of the user's says itself which model it is for.
+    """
+    path = FOLDER / model / f"{name_or_path}.toml"
     if not path.is_file():
         path = Path(name_or_path)
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in (Path(__file__).parent / "parameters").glob("*.toml")))
+        known = ", ".join(sorted(file.stem for file in (FOLDER / model).glob("*.toml")))
         raise Unavailable(
             f"no parameters for a device {name_or_path!r}", allowed=f"{known}, or the path of a TOML file"
         )
@@ -76,31 +94,52 @@ def _device(path: Path, table: dict[str, Any]) -> Device:
     unknown = sorted(set(table) - _SECTIONS)
     if unknown:
         raise BadConfig(f"{path}: unknown key {unknown[0]}", allowed=", ".join(sorted(_SECTIONS)))
-    values = _DEFAULTS | _numbers(path, table, "parameters", NAMES)
-    missing = [name for name in NAMES if name not in values]
-    if missing:
-        raise BadConfig(f"{path}: [parameters] lacks {', '.join(missing)}", allowed=", ".join(NAMES))
+    model = _model(path, table.get("model", "metastable"))
+    values = _values(path, table, model)
     state = _numbers(path, table, "state", ("initial",))
-    spread, cycle = (_numbers(path, table, name, NAMES) for name in ("device_to_device", "cycle_to_cycle"))
+    spread, cycle, pulse = (
+        _numbers(path, table, name, model.names)
+        for name in ("device_to_device", "cycle_to_cycle", "pulse_to_pulse")
+    )
     noise = _numbers(path, table, "read", ("noise",))
-    for name, value in values.items():
-        if name in _POSITIVE and not value > 0:
-            raise BadConfig(f"{path}: parameters.{name} is {value}", allowed="a number above 0")
-    for name, value in (*((name, values[name]) for name in _FRACTIONS), *state.items()):
-        if not 0 <= value <= 1:
-            raise BadConfig(f"{path}: {name} is {value}", allowed="0 to 1")
-    for name, value in (*spread.items(), *cycle.items(), *noise.items()):
+    if not 0 <= state.get("initial", 0.0) <= 1:
+        raise BadConfig(f"{path}: initial is {state['initial']}", allowed="0 to 1")
+    for name, value in (*spread.items(), *cycle.items(), *pulse.items(), *noise.items()):
         if not value >= 0:
             raise BadConfig(f"{path}: a spread of {name} of {value}", allowed="0 or more")
     return Device(
         dopant=str(table.get("dopant", path.stem)),
+        model=model,
         source=str(table.get("source", "")),
         values=values,
         spread=spread,
         cycle=cycle,
+        pulse=pulse,
         read_noise=noise.get("noise", 0.0),
         initial=state.get("initial", 0.0),
+        unrest=unrest(path, {kind: _numbers(path, table, kind, names) for kind, names in UNREST.items()}),
     )
+
+
+def _model(path: Path, name: object) -> Model:
+    """Files from before there was more than one model do not name it: they are for the metastable switch."""
+    if not isinstance(name, str) or name not in MODELS:
+        raise BadConfig(f"{path}: model is {name!r}", allowed=", ".join(sorted(MODELS)))
+    return MODELS[name]
+
+
+def _values(path: Path, table: dict[str, Any], model: Model) -> dict[str, float]:
+    """Those of the file and the defaults of the others, inside the ranges of the model."""
+    given = _numbers(path, table, "parameters", model.names)
+    defaults = {one.name: one.default for one in model.parameters if one.default is not None}
+    values = defaults | given
+    missing = [name for name in model.names if name not in values]
+    if missing:
+        raise BadConfig(f"{path}: [parameters] lacks {', '.join(missing)}", allowed=", ".join(model.names))
+    for one in model.parameters:
+        if not one.low <= values[one.name] <= one.high:
+            raise BadConfig(f"{path}: parameters.{one.name} is {values[one.name]}", allowed=one.allowed())
+    return {name: values[name] for name in model.names}
 
 
 def _numbers(path: Path, table: dict[str, Any], section: str, names: tuple[str, ...]) -> dict[str, float]:

@@ -1,0 +1,198 @@
+"""What a bench file says of a simulated board, and the spec and the devices that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from labctl.config import (
+    Amps,
+    Count,
+    Farads,
+    Fraction,
+    Joules,
+    Ohms,
+    PositiveOhms,
+    PositiveSeconds,
+    Section,
+    Seed,
+    Siemens,
+    Volts,
+)
+from labctl.errors import BadConfig
+from labctl.limits import Limits
+from labctl.network import Window
+from labctl.spec import Spec
+from sim_backend.chip import Faults, Variability
+from sim_backend.devices import parameters
+from sim_backend.devices.parameters import Device
+from sim_backend.layouts import Circuit, crossbar, network, selector
+from sim_backend.unrest import Kinds
+
+SiteNumber = Annotated[int, Field(ge=0)]
+
+
+class SiteLimits(Section):
+    """Limits of every site, inside the absolute maximum of its dopant."""
+
+    low: Volts = -2.5
+    high: Volts = 2.5
+    current: Amps | None = None
+    least_resistance: PositiveOhms | None = None
+    """That the devices could have; a dopant that labctl does not know needs it, and `current`."""
+    longest_pulse: PositiveSeconds = 0.2
+    energy: Joules = 1e-3
+
+
+class FaultyDevices(Section):
+    """Devices that do not work: by number of their site, and by the part of all others."""
+
+    low: tuple[SiteNumber, ...] = ()
+    """Stuck at low conductance, the high-resistance state."""
+    high: tuple[SiteNumber, ...] = ()
+    """Stuck at high conductance, the low-resistance state."""
+    open: tuple[SiteNumber, ...] = ()
+    short: tuple[SiteNumber, ...] = ()
+    low_part: Fraction = 0.0
+    high_part: Fraction = 0.0
+    open_part: Fraction = 0.0
+    short_part: Fraction = 0.0
+
+
+_USED_BY = {
+    "rows": ("crossbar",),
+    "columns": ("selector", "crossbar"),
+    "wire": ("crossbar",),
+    "window": ("network",),
+}
+"""Settings that only some layouts have."""
+
+
+class SimulatedSettings(Section):
+    """The `[board]` table of a bench file for a simulated board."""
+
+    layout: Literal["selector", "crossbar", "network"]
+    dopant: str = "Cr"
+    model: Literal["metastable", "sdc", "vteam", "yakopcic"] = "sdc"
+    """Of the device; a parameter file of one's own says its model itself."""
+    parameters: str | None = None
+    """A parameter file of one's own, in place of the dopant's."""
+    rows: Count = 1
+    columns: Count = 16
+    series: Ohms = 10e3
+    switch: PositiveOhms = 75.0
+    sense: Farads = 180e-12
+    wire: Ohms = 0.0
+    window: tuple[Siemens, Siemens] | None = None
+    seed: Seed = 0
+    device_to_device: bool = False
+    cycle_to_cycle: bool = False
+    read_noise: bool = False
+    """White, from pulse to pulse."""
+    flicker: bool = False
+    """1/f noise of the conductance, which remembers."""
+    telegraph: bool = False
+    thermal_noise: bool = False
+    """Thermal and shot noise of the currents."""
+    sense_noise: Amps = 0.0
+    """What measuring adds to each sample of a current [A rms]."""
+    relaxation: bool = False
+    """A filament that was just grown loses a part within a second of rest."""
+    retention: bool = False
+    """Written states drift, and some jump to high resistance."""
+    wear: bool = False
+    """Cycles raise a leak, and in the end a device is stuck."""
+    faults: FaultyDevices = FaultyDevices()
+    memory: str | None = None
+    """File that the chip keeps its state in; none: a new chip each time."""
+    limits: SiteLimits = SiteLimits()
+
+    @field_validator(*_USED_BY)
+    @classmethod
+    def _used(cls, value: object, info: ValidationInfo) -> object:
+        """What the layout has no use for would be ignored on the quiet."""
+        layouts, layout = _USED_BY[str(info.field_name)], info.data.get("layout")
+        if layout is not None and layout not in layouts:
+            raise ValueError(f"a {layout} has none of its own; allowed: with layout {' or '.join(layouts)}")
+        return value
+
+
+def variability_of(settings: SimulatedSettings) -> Variability:
+    """What is drawn."""
+    return Variability(
+        settings.device_to_device,
+        settings.cycle_to_cycle,
+        settings.read_noise,
+        Kinds(
+            flicker=settings.flicker,
+            telegraph=settings.telegraph,
+            relaxation=settings.relaxation,
+            retention=settings.retention,
+            wear=settings.wear,
+        ),
+    )
+
+
+def faults_of(settings: SimulatedSettings, sites: int) -> Faults:
+    """Which of so many sites do not work; `BadConfig` for one that is not there, or is broken twice."""
+    named = [site for kind in ("low", "high", "open", "short") for site in getattr(settings.faults, kind)]
+    for site in named:
+        if site >= sites or named.count(site) > 1:
+            raise BadConfig(
+                f"board.faults names site {site}" + (" twice" if site < sites else ""),
+                allowed=f"sites from 0 to {sites - 1}, each once",
+            )
+    parts = settings.faults
+    if not parts.low_part + parts.high_part + parts.open_part + parts.short_part <= 1.0:
+        raise BadConfig("board.faults: the parts of faulty devices add up to more than all", allowed="100 %")
+    return Faults(**settings.faults.model_dump())
+
+
+def device_of(settings: SimulatedSettings) -> Device:
+    """The devices of a board; `BadConfig` where its file is for another model than the board asks for."""
+    device = parameters.load(settings.parameters or settings.dopant, settings.model)
+    if "model" in settings.model_fields_set and device.model.name != settings.model:
+        raise BadConfig(
+            f"board.model is {settings.model!r}, but {settings.parameters} is for {device.model.name!r}",
+            allowed=f"the model of the file: {device.model.name!r}",
+            todo="leave board.model out",
+        )
+    return device
+
+
+def as_repeatable_as(device: Device, variability: Variability, spec: Spec, sense_amps: float) -> Spec:
+    """What a chip with noise may promise: reads within five sigma, programming within a decade."""
+    unrest, drawn = device.unrest, variability.unrest
+    reads = 5 * device.read_noise * variability.read_noise + 5 * unrest.flicker.rms * drawn.flicker
+    spec = replace(spec, accuracy=spec.accuracy + reads + unrest.telegraph.amplitude * drawn.telegraph)
+    spec = replace(spec, noise_amps=spec.noise_amps + sense_amps)
+    return replace(spec, spread=10.0) if variability.cycle_to_cycle else spec
+
+
+def spec_of(settings: SimulatedSettings) -> Spec:
+    """The board that a settings table describes."""
+    limits = settings.limits
+    circuit = Circuit(
+        dopant=settings.dopant,
+        series_ohms=settings.series,
+        switch_ohms=settings.switch,
+        sense_farads=settings.sense,
+        limits=Limits(
+            low_volts=limits.low,
+            high_volts=limits.high,
+            amps=float("inf") if limits.current is None else limits.current,
+            least_ohms=float("inf") if limits.least_resistance is None else limits.least_resistance,
+            seconds=limits.longest_pulse,
+            joules=limits.energy,
+        ),
+    )
+    match settings.layout:
+        case "selector":
+            return selector(settings.columns, circuit)
+        case "crossbar":
+            return crossbar(settings.rows, settings.columns, circuit)
+        case "network":
+            window = Window(*settings.window) if settings.window else None
+            return network(circuit, window=window)
