@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +11,16 @@ from labctl.errors import Refused
 from labctl.pulse import Floats, Pulse, Purpose
 from labctl.shapes import Wave, square
 from labctl.spec import Spec
+
+
+def level(spec: Spec, volts: float, seconds: float, longest_edge: float = math.inf) -> Wave:
+    """One level with edges that this board can make, a hundredth of it or less."""
+    return square(volts, seconds, min(edge(spec, seconds), longest_edge))
+
+
+def edge(spec: Spec, seconds: float) -> float:
+    """[s] of an edge of a level that long; a little less than the longest, which rounding could exceed."""
+    return min(seconds / 100, 0.99 * spec.edge_seconds)
 
 
 def select(spec: Spec, site: int, wave: Wave, purpose: Purpose) -> Pulse:
@@ -38,7 +49,7 @@ def read_row(spec: Spec, row: int, volts: float, seconds: float) -> Pulse:
     Half-select patterns add the neighbours' currents; this one does not, so long as columns are held.
     """
     lines = dict.fromkeys(range(spec.lines), 0.0) | {row: volts}
-    return drive(spec, lines, square(1.0, seconds), Purpose.READ)
+    return drive(spec, lines, level(spec, 1.0, seconds), Purpose.READ)
 
 
 def multiply(spec: Spec, volts: Floats, seconds: float) -> Pulse:
@@ -46,7 +57,7 @@ def multiply(spec: Spec, volts: Floats, seconds: float) -> Pulse:
     if volts.shape != (spec.rows,):
         raise Refused(f"{volts.shape} voltages for {spec.rows} rows", allowed=f"shape ({spec.rows},)")
     lines = dict.fromkeys(range(spec.lines), 0.0) | {row: float(volts[row]) for row in range(spec.rows)}
-    return drive(spec, lines, square(1.0, seconds), Purpose.INFER)
+    return drive(spec, lines, level(spec, 1.0, seconds), Purpose.INFER)
 
 
 def infer(spec: Spec, volts: Floats, seconds: float) -> Pulse:
@@ -59,7 +70,7 @@ def infer(spec: Spec, volts: Floats, seconds: float) -> Pulse:
             allowed=f"shape ({len(rows)},) on a board with neurons",
         )
     lines = {row: float(level) for row, level in zip(rows, volts, strict=True)}
-    return drive(spec, lines, square(1.0, seconds), Purpose.INFER)
+    return drive(spec, lines, level(spec, 1.0, seconds), Purpose.INFER)
 
 
 def wait(spec: Spec, seconds: float) -> Pulse:

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from labctl import console
+from labctl import console, fit_command
+from labctl.characterize_command import characterize
 from labctl.console import Exit
-from labctl.errors import LabError, Refused, Stopped
-
-if TYPE_CHECKING:
-    from labctl.bench import Bench
-    from labctl.journal import Journal
-    from labctl.progress import Progress
+from labctl.errors import LabError
+from labctl.follow import follow
+from labctl.options import RUNS, BenchFile, Json, RunName, Runs, Yes, ask_before_wear, place, say
 
 EPILOG = """\b
 Exit codes:
@@ -47,14 +43,9 @@ app = typer.Typer(
 )
 
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="An experiment file (TOML).")]
-BenchFile = Annotated[Path, typer.Argument(metavar="BENCH", help="A bench file (TOML).")]
 OtherBench = Annotated[
     Path | None, typer.Option("--bench", metavar="FILE", help="In place of the bench that it names.")
 ]
-Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder of runs.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="The name of a run, or the path of its folder.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else.")]
-RUNS = Path("runs")
 BENCHES = Path("benches")
 
 
@@ -70,30 +61,41 @@ def train(
     from datetime import UTC, datetime
 
     from labctl import training_run
-    from labctl.training_session import new_name, read_session
+    from labctl.running import new_name
+    from labctl.training_session import read_session
 
     session = read_session(experiment, bench)
     if name is None:
         name = new_name(session.experiment.name, runs, datetime.now(UTC))
-    _say(f"{name}: {session.images.name} on {session.bench.name} ({session.bench.file.kind})", as_json)
-    return _follow(
+    say(f"{name}: {session.images.name} on {session.bench.name} ({session.bench.file.kind})", as_json)
+    return follow(
         lambda progress, stop: training_run.begin(session, runs, name, progress, stop), runs, name, as_json
     )
 
 
 @app.command()
 def resume(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
-    """Go on with a run that was stopped or died; reads every site again first."""
-    from labctl import training_run
+    """Go on with a run that was stopped or died: training reads every site again first."""
+    from labctl import characterization_run, training_run
+    from labctl.characterization_record import is_characterization
     from labctl.journal import Journal
     from labctl.summary import heading
 
-    base, name = _place(run, runs)
+    base, name = place(run, runs)
     with Journal.open(base, name) as journal:
-        _say(heading(journal), as_json)
-    return _follow(
-        lambda progress, stop: training_run.resume(base, name, progress, stop), base, name, as_json
-    )
+        say(heading(journal), as_json)
+        measures = is_characterization(journal)
+    if measures:
+        return follow(
+            lambda progress, stop: characterization_run.resume(base, name, progress.steps, stop),
+            base,
+            name,
+            as_json,
+        )
+    return follow(lambda progress, stop: training_run.resume(base, name, progress, stop), base, name, as_json)
+
+
+app.command()(characterize)
 
 
 @app.command("dry-run")
@@ -115,7 +117,7 @@ def dry_run(experiment: ExperimentFile, bench: OtherBench = None, as_json: Json 
 def check(
     bench: BenchFile,
     programming: Annotated[bool, typer.Option(help="Also the laws that move conductances.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before these wear a real device.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> int:
     """Try whether a bench keeps the laws that every board must keep."""
@@ -127,7 +129,7 @@ def check(
 
     found = Bench.read(bench)
     if programming and not yes:
-        _ask_before_wear(found)
+        ask_before_wear(found, "these laws")
     laws = contract.LAWS + (contract.PROGRAMMING_LAWS if programming else ())
     with TemporaryDirectory() as nowhere:
         verdicts = contract.examine(found.board(Path(nowhere)), laws)
@@ -152,7 +154,7 @@ def show(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
     from labctl.journal import Journal
     from labctl.summary import run_page
 
-    with Journal.open(*_place(run, runs)) as journal:
+    with Journal.open(*place(run, runs)) as journal:
         console.show(run_page(journal), as_json)
     return Exit.DONE
 
@@ -163,7 +165,7 @@ def bill(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
     from labctl import statement
     from labctl.journal import Journal
 
-    with Journal.open(*_place(run, runs)) as journal:
+    with Journal.open(*place(run, runs)) as journal:
         found = statement.statement(journal)
     console.show(statement.page(found), as_json)
     return Exit.DONE if found.agrees else Exit.NO
@@ -200,63 +202,11 @@ def version(as_json: Json = False) -> int:
     return Exit.DONE
 
 
-# ---- what commands share ----------------------------------------------------------------------
+app.command()(fit_command.fit)
+app.command()(fit_command.export)
 
 
-def _follow(work: Callable[[Progress, Callable[[], bool]], Any], base: Path, name: str, as_json: bool) -> int:
-    """Train under the eye of a progress bar, stop at a safe point when asked, and say what came of it."""
-    from labctl.journal import Journal
-    from labctl.progress import Progress
-    from labctl.session import stop_on_interrupt
-    from labctl.summary import run_page
-
-    began = time.monotonic()
-    with stop_on_interrupt() as stop:  # also while the result is shown: one Ctrl-C too late harms nothing
-        try:
-            with Progress(quiet=as_json) as progress:
-                work(progress, stop)
-        except Stopped as stopped:
-            where = "" if base == RUNS else f" --runs {base}"
-            stopped.todo = f"`labctl resume {name}{where}` goes on from here"
-            raise
-        seconds = time.monotonic() - began
-        with Journal.open(base, name) as journal:
-            console.show(run_page(journal, seconds, _pictures(journal)), as_json)
-    return Exit.DONE
-
-
-def _pictures(journal: Journal) -> list[Path]:
-    """Drawn if there is what draws them: a run is whole without."""
-    try:
-        pictures: Any = import_module("labctl.report.pictures")
-    except ModuleNotFoundError as missing:
-        if missing.name not in ("labctl.report", "labctl.report.pictures", "matplotlib"):
-            raise
-        return []
-    try:
-        return list(pictures.draw(journal))
-    except LabError as error:
-        console.warn(error)
-        return []
-
-
-def _place(run: str, runs: Path) -> tuple[Path, str]:
-    """The folder of runs and the name: of a name, or of the path of a run's folder."""
-    path = Path(run)
-    return (path.parent, path.name) if os.sep in run else (runs, run)
-
-
-def _ask_before_wear(bench: Bench) -> None:
-    if bench.file.kind != "board":
-        return
-    question = f"{bench.source} is a real board, and these laws wear its devices. Drive them?"
-    if not (console.is_terminal(sys.stdin) and typer.confirm(question, err=True)):
-        raise Refused("laws that wear a real device were not agreed to", allowed="an answer of yes, or --yes")
-
-
-def _say(line: str, as_json: bool) -> None:
-    if not as_json:
-        console.say(line)
+# ---- errors and exit codes ---------------------------------------------------------------------
 
 
 def run(arguments: Sequence[str]) -> int:

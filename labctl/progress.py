@@ -1,4 +1,4 @@
-"""What a training session says while it works: sites done, rate, joules so far, time left.
+"""What a run says while it works: sites or steps done, rate, joules so far, time left.
 
 It watches the one loop from outside and must cost it nothing: a list of pulses is counted in under
 a microsecond, and drawn only when it is time to. On a terminal it is a bar that changes ten times
@@ -20,6 +20,7 @@ from labctl.pulse import Purpose
 from labctl.quantity import format_quantity, printable
 
 if TYPE_CHECKING:
+    from labctl.characterization_run import Advance
     from labctl.energy import Charge, Ledger
     from labctl.pulse import Pulse, Trace
     from labctl.session import Observer
@@ -34,8 +35,50 @@ LINE_SHARE = 0.1
 """Of the sites, between two plain lines, at least."""
 
 
+class _Sites:
+    """How far a training session has come: the site that it programs now, in their order."""
+
+    things = "sites"
+
+    def __init__(self, assignment: Assignment, spec: Spec) -> None:
+        order = [int(site) for site in assignment.placement.order()]
+        self._order = {site: index for index, site in enumerate(order)}
+        self._spec = spec
+        self.total, self.done, self.doing = len(order), 0, "starting"
+
+    def see(self, charge: Charge) -> None:
+        purpose, site = charge[:2]
+        if purpose is Purpose.PROGRAM and site is not None:
+            self.done = self._order.get(site, self.done)
+        elif purpose is Purpose.INFER:
+            self.done = self.total
+
+    def look(self, charge: Charge) -> None:
+        """Say what it is doing: only when it is to be shown."""
+        purpose, site = charge[:2]
+        self.doing = purpose if site is None or purpose is not Purpose.PROGRAM else self._spec.label(site)
+
+
+class _Steps:
+    """How far a characterization has come: the step that it is in, as it says itself."""
+
+    things = "steps"
+
+    def __init__(self, advance: Advance, spec: Spec) -> None:
+        self._advance, self._spec = advance, spec
+        self.total, self.done, self.doing = advance.total, advance.done, "starting"
+
+    def see(self, charge: Charge) -> None:
+        self.done = self._advance.done
+
+    def look(self, charge: Charge) -> None:
+        """Say what it is doing: only when it is to be shown."""
+        advance = self._advance
+        self.doing = f"{advance.doing} on {self._spec.label(advance.site)}, {advance.rows} rows"
+
+
 class Progress:
-    """A `Watch` for `training_run`; entered around the session."""
+    """A `Watch` for `training_run`; its `steps` is one for `characterization_run`. Entered around the run."""
 
     def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -43,10 +86,8 @@ class Progress:
         self._bar: Any = None
         self._every = BAR_SECONDS if is_terminal(self._stream) else LINE_SECONDS
         self._pulses = 0
-        self._done = 0
-        self._doing = "starting"
         self._told = 0
-        """Sites done at the last plain line."""
+        """Sites or steps done at the last plain line."""
 
     def __enter__(self) -> Self:
         return self
@@ -58,38 +99,39 @@ class Progress:
             self._bar.stop()
 
     def __call__(self, assignment: Assignment, spec: Spec, ledger: Ledger) -> Observer:
-        """Begin to watch a session."""
-        order = [int(site) for site in assignment.placement.order()]
-        self._order = {site: index for index, site in enumerate(order)}
-        self._sites, self._spec, self._ledger = len(order), spec, ledger
+        """Begin to watch a training session."""
+        return self._watch(_Sites(assignment, spec), ledger)
+
+    def steps(self, advance: Advance, spec: Spec, ledger: Ledger) -> Observer:
+        """Begin to watch a characterization."""
+        return self._watch(_Steps(advance, spec), ledger)
+
+    def _watch(self, work: _Sites | _Steps, ledger: Ledger) -> Observer:
+        self._work, self._ledger = work, ledger
         self._began = time.monotonic()
         self._next = float("inf") if self._quiet else self._began + self._every
         if not self._quiet and is_terminal(self._stream):
-            self._bar = _rich_bar(self._stream, self._sites)
+            self._bar = _rich_bar(self._stream, work.total)
         return self._observe
 
     def _observe(self, pulses: Sequence[Pulse], traces: Sequence[Trace], charges: Sequence[Charge]) -> None:
         if not charges:
             return
         self._pulses += len(charges)
-        purpose, site = charges[0][:2]
-        if purpose is Purpose.PROGRAM and site is not None:
-            self._done = self._order.get(site, self._done)
-        elif purpose is Purpose.INFER:
-            self._done = self._sites
+        self._work.see(charges[0])
         if (now := time.monotonic()) >= self._next:
             self._next = now + self._every
-            self._doing = (
-                self._spec.label(site) if purpose is Purpose.PROGRAM and site is not None else purpose
-            )
+            self._work.look(charges[0])
             with suppress(OSError, ValueError):  # nobody is looking any more
                 self._draw(now)
 
     def _draw(self, now: float) -> None:
         if self._bar is not None:
-            self._bar.update(0, completed=self._done, description=printable(self.line(now)), refresh=True)
-        elif self._done >= self._told + LINE_SHARE * self._sites:
-            self._told = self._done
+            self._bar.update(
+                0, completed=self._work.done, description=printable(self.line(now)), refresh=True
+            )
+        elif self._work.done >= self._told + LINE_SHARE * self._work.total:
+            self._told = self._work.done
             self._stream.write(printable(self.line(now)) + "\n")
             self._stream.flush()
 
@@ -97,9 +139,10 @@ class Progress:
         """All that is known, in one line."""
         elapsed = max(now - self._began, 1e-9)
         joules = format_quantity(float(self._ledger.total().joules[0]), "J", 3)
-        left = f"{elapsed / self._done * (self._sites - self._done):.0f} s left" if self._done else ""
+        done, total = self._work.done, self._work.total
+        left = f"{elapsed / done * (total - done):.0f} s left" if done else ""
         parts = [
-            f"{self._done} of {self._sites} sites, {self._doing}",
+            f"{done} of {total} {self._work.things}, {self._work.doing}",
             f"{self._pulses} pulses",
             f"{self._pulses / elapsed:.0f}/s",
             joules,
@@ -108,7 +151,7 @@ class Progress:
         return "; ".join(part for part in parts if part)
 
 
-def _rich_bar(stream: TextIO, sites: int) -> Any:
+def _rich_bar(stream: TextIO, total: int) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as RichProgress
@@ -123,5 +166,5 @@ def _rich_bar(stream: TextIO, sites: int) -> Any:
         redirect_stderr=False,
     )
     bar.start()
-    bar.add_task("starting", total=sites)
+    bar.add_task("starting", total=total)
     return bar

@@ -1,7 +1,7 @@
 """What the commands answer about runs: each answer is a `Page`, made from the journal alone.
 
-So `train`, `resume` and `show` say the same of the same run, and nothing is shown that was not
-written down. Conductances are the last that the board itself read.
+So `train`, `characterize`, `resume` and `show` say the same of the same run, and nothing is shown
+that was not written down. Conductances are the last that the board itself read.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from labctl import statement
+from labctl.characterization_record import META, is_characterization
+from labctl.characterization_summary import characterized, characterized_parts
 from labctl.console import Page, Table
 from labctl.contract import Outcome, Verdict
 from labctl.doctor import Finding
@@ -28,10 +30,16 @@ CLOSE = 0.05
 
 
 def heading(journal: Journal) -> str:
-    """The first line about a run: what it learns, where, and what kind of bench that is."""
-    meta, (bench, kind) = journal.meta, bench_of(journal)
-    images = _table(meta.get("images")).get("name", "no images")
-    return f"{journal.folder.name}: {images} on {bench} ({kind})"
+    """The first line about a run: what it learns or measures, where, and what kind of bench that is."""
+    bench, kind = bench_of(journal)
+    return f"{journal.folder.name}: {_subject(journal)} on {bench} ({kind})"
+
+
+def _subject(journal: Journal) -> str:
+    """What a run learns, or what it measures."""
+    if is_characterization(journal):
+        return str(_table(journal.meta[META]).get("procedure", "nothing"))
+    return str(_table(journal.meta.get("images")).get("name", "no images"))
 
 
 def bench_of(journal: Journal) -> tuple[str, str]:
@@ -56,7 +64,7 @@ def state_of(notes: Sequence[Note]) -> str:
 
 
 def run_page(journal: Journal, wall_seconds: float | None = None, pictures: Sequence[Path] = ()) -> Page:
-    """What became of a run, for `train`, `resume` and `show`."""
+    """What became of a run, for `train`, `characterize`, `resume` and `show`."""
     notes = journal.notes()
     bill = statement.statement(journal)
     data: dict[str, Any] = {
@@ -73,7 +81,10 @@ def run_page(journal: Journal, wall_seconds: float | None = None, pictures: Sequ
     result = next((note.body for note in notes if note.kind == "result"), None)
     if result is None:
         parts += _unfinished(journal, notes)
-    else:
+    if is_characterization(journal):
+        data |= characterized(journal)
+        parts += characterized_parts(journal)
+    elif result is not None:
         trained = _trained(journal, notes, result)
         data |= trained
         parts += _told(trained)
@@ -86,7 +97,8 @@ def _unfinished(journal: Journal, notes: Sequence[Note]) -> Iterator[str]:
     last = next((note for note in reversed(notes) if note.kind in ("interrupted", "failed")), None)
     why = f" ({last.body.get('wrong')})" if last else ""
     yield f"{state_of(notes)} after {journal.counts()['measured']} pulses{why}"
-    yield f"`labctl resume {journal.folder.name}` reads all sites again and goes on"
+    how = "goes on with the next row" if is_characterization(journal) else "reads all sites again and goes on"
+    yield f"`labctl resume {journal.folder.name}` {how}"
 
 
 def _trained(journal: Journal, notes: Sequence[Note], result: dict[str, Any]) -> dict[str, Any]:
@@ -174,18 +186,15 @@ def _drawn(pictures: Sequence[Path]) -> Iterator[str]:
 def runs_page(base: Path, names: Sequence[str]) -> Page:
     """One row a run; a run that cannot be read says so and hides none of the others."""
     rows = [_run_row(base, name) for name in names]
-    table = Table(
-        ("run", "state", "right", "bench", "kind", "created"),
-        [
-            tuple(str(row[key]) for key in ("run", "state", "right", "bench", "kind", "created"))
-            for row in rows
-        ],
-    )
+    table = Table(_RUN, [tuple(str(row[key]) for key in _RUN) for row in rows])
     return Page({"runs": rows}, [table] if rows else [f"no runs in {base}"])
 
 
+_RUN = ("run", "what", "state", "right", "bench", "kind", "created")
+
+
 def _run_row(base: Path, name: str) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(("run", "state", "right", "bench", "kind", "created"), "")
+    row: dict[str, Any] = dict.fromkeys(_RUN, "")
     try:
         with Journal.open(base, name) as journal:
             notes = journal.notes()
@@ -196,6 +205,7 @@ def _run_row(base: Path, name: str) -> dict[str, Any]:
             return {
                 **row,
                 "run": name,
+                "what": _subject(journal),
                 "state": state_of(notes),
                 "right": right,
                 "bench": bench,

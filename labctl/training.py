@@ -20,7 +20,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator
 
-from labctl.addressing import infer, select
+from labctl.addressing import infer, level, select
 from labctl.config import Count, Fraction, PositiveSeconds, PositiveVolts, Section, Seed
 from labctl.errors import BoardFault, Refused
 from labctl.images import ImageSet
@@ -29,7 +29,6 @@ from labctl.parts import Neuron
 from labctl.plan import Plan
 from labctl.pulse import Floats, Pulse, Purpose, Trace
 from labctl.reading import conductance, settled_volts
-from labctl.shapes import square
 from labctl.spec import Spec
 from labctl.target_weights import Noise, Recipe, train_targets
 from labctl.write_verify import NOTHING, Outcome, Programming, Reading, Spent, read, write_verify
@@ -186,7 +185,7 @@ def _reads(spec: Spec, sites: Sequence[int], how: Reading) -> list[Pulse]:
 
 
 def _resets(spec: Spec, sites: Sequence[int], how: Reset) -> list[Pulse]:
-    wave = square(-how.volts, how.seconds, min(how.seconds / 100, 1e-6))
+    wave = level(spec, -how.volts, how.seconds, longest_edge=1e-6)
     return [select(spec, site, wave, Purpose.RESET) for site in sites]
 
 

@@ -6,19 +6,18 @@ This is where the pure parts meet the board and the run folder.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from labctl.board import Board
 from labctl.energy import Charge, Ledger
-from labctl.errors import BadRun
 from labctl.experiment import budget_of
 from labctl.journal import Stored, recompute
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.runfolder import run_folder
+from labctl.running import MEBIBYTE, opened, refuse_finished, refuse_other_board
 from labctl.session import Observer, run
 from labctl.spec import Spec
 from labctl.store import Store
@@ -28,13 +27,10 @@ from labctl.training_session import (
     about,
     assigned,
     refuse_another,
-    refuse_other_board,
     result,
     session_of,
 )
 from labctl.write_verify import Spent
-
-MEBIBYTE = 2**20
 
 
 @dataclass(frozen=True)
@@ -72,15 +68,14 @@ def begin(
     keep = session.experiment.keep_mebibytes * MEBIBYTE
     with Store.create(base, name, board.spec, about(session), keep_bytes=keep) as store:
         store.note("assignment", assigned(assignment))
-        with _opened(board, store):
+        with opened(board, store):
             return _train(session, assignment, board, store, None, watch, stop)
 
 
 def resume(base: Path, name: str, watch: Watch, stop: Callable[[], bool] | None = None) -> Finished:
     """Go on with a run that was stopped or died: read every site again, then train to the end."""
     with Store.resume(base, name) as store:
-        if any(note.kind == "result" for note in store.journal.notes()):
-            raise BadRun(f"run {name} is finished", allowed="a run that was stopped or died")
+        refuse_finished(store.journal)
         session = session_of(store.journal)
         board = session.bench.board(store.folder)
         refuse_other_board(store.journal, board.spec)
@@ -89,7 +84,7 @@ def resume(base: Path, name: str, watch: Watch, stop: Callable[[], bool] | None 
         before = _Before(recompute(store.journal), tuple(store.journal.unknown()))
         store.note("assignment", assigned(assignment))
         store.note("resumed", {"unknown": [entry.id for entry in before.unknown]})
-        with _opened(board, store):
+        with opened(board, store):
             return _train(session, assignment, board, store, before, watch, stop)
 
 
@@ -158,18 +153,6 @@ def _assignment(session: Session, board: Board) -> Assignment:
     assignment = assign(session.images, board.spec, how)
     board.spec.check(foreseen(assignment, board.spec, how))
     return assignment
-
-
-@contextmanager
-def _opened(board: Board, store: Store) -> Generator[None]:
-    """The board, open; where it cannot be opened, the journal says why, so that nobody waits for this run."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(board)
-        except Exception as error:
-            store.note("failed", {"error": type(error).__name__, "wrong": str(error).partition("\n")[0]})
-            raise
-        yield
 
 
 def _train(

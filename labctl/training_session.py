@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from labctl.bench import Bench, BenchFile
-from labctl.codec import spec_to_json
+from labctl.bench import Bench
 from labctl.config import build, dump
 from labctl.energy import Ledger
 from labctl.errors import BadConfig, BadRun
@@ -24,7 +21,7 @@ from labctl.experiment import Experiment, images_of, read_experiment
 from labctl.images import ImageSet
 from labctl.journal import Journal
 from labctl.quantity import printable
-from labctl.spec import Spec
+from labctl.running import about_bench, bench_of, booked
 from labctl.tables import reading
 from labctl.training import Assignment, Trained
 
@@ -53,13 +50,6 @@ def read_session(experiment_file: Path, bench_file: Path | None = None) -> Sessi
     return Session(experiment, images_of(experiment, experiment_file.parent), Bench.read(bench))
 
 
-def new_name(experiment: str, base: Path, at: datetime) -> str:
-    """A name that no run in this folder has: ``letters-20261121-230501``, in UTC, then ``-2``."""
-    stem = f"{experiment[:40]}-{at.astimezone(UTC):%Y%m%d-%H%M%S}"
-    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
-    return next(name for name in names if not (base / name).exists())
-
-
 # ---- what a run keeps of it, as JSON
 
 
@@ -68,8 +58,7 @@ def about(session: Session) -> dict[str, Any]:
     images = session.images
     return {
         "experiment": dump(session.experiment),
-        "bench": dump(session.bench.file),
-        "bench_source": session.bench.source,
+        **about_bench(session.bench),
         "images": {
             "name": images.name,
             "pixels": images.pixels.tolist(),
@@ -88,24 +77,10 @@ def session_of(journal: Journal) -> Session:
         return Session(
             build(meta["experiment"], Experiment, f"{source}: the experiment"),
             images,
-            Bench(
-                build(meta["bench"], BenchFile, f"{source}: the bench"),
-                meta["bench_source"],
-                Path(meta["bench_source"]).parent,
-            ),
+            bench_of(journal),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadRun(f"{source} is not the run of a training session: {error!r}") from error
-
-
-def refuse_other_board(journal: Journal, spec: Spec) -> None:
-    """A run goes on with the limits and resistors that it began with: its bill was worked out with them."""
-    if spec_to_json(spec) != spec_to_json(journal.spec):
-        raise BadRun(
-            f"{journal.folder} was begun on a board that was not what {spec.name} is now",
-            allowed="the same lines, sites, resistors and limits",
-            todo="go on with the bench and the driver that it began with, or train anew: nothing was driven",
-        )
 
 
 def refuse_another(journal: Journal, assigned: dict[str, Any]) -> None:
@@ -135,7 +110,6 @@ def assigned(assignment: Assignment) -> dict[str, Any]:
 
 def result(trained: Trained, ledger: Ledger) -> dict[str, Any]:
     """For the last note: what it has become, and the bill as it was booked."""
-    total = ledger.total()
     return {
         "right": trained.right,
         "patterns": len(trained.answers),
@@ -143,9 +117,5 @@ def result(trained: Trained, ledger: Ledger) -> dict[str, Any]:
         "predicted_volts": trained.predicted.tolist(),
         "conductances_siemens": [None if math.isnan(one) else one for one in trained.conductances],
         "outcomes": [asdict(outcome) for outcome in trained.outcomes],
-        "bill": {
-            "pulses": total.pulses,
-            "joules": total.joules.tolist(),
-            "seconds": total.seconds.tolist(),
-        },
+        "bill": booked(ledger),
     }

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from labctl.addressing import select
+from labctl.addressing import level, select
 from labctl.config import Count, Joules, PositiveFraction, PositiveSeconds, PositiveVolts, Section
 from labctl.energy import Charge, charges
 from labctl.errors import BoardFault, LimitExceeded, Refused
@@ -134,7 +134,7 @@ BOLDEST, MEEKEST = 2.5, -5.0
 def read(spec: Spec, site: int, how: Reading) -> Pulse:
     """The pulse that reads this site, long enough for the board's slowest node to settle."""
     seconds = max(how.seconds, TIME_CONSTANTS * spec.response_seconds)
-    return select(spec, site, square(how.volts, seconds), Purpose.READ)
+    return select(spec, site, level(spec, how.volts, seconds), Purpose.READ)
 
 
 def write_verify(
@@ -221,7 +221,8 @@ def _pulse(
     if volts >= most:
         volts, width = most, _width(direction.strength, most / divider, longest, how)
         strongest = width >= longest
-    wave = square(direction.sign * volts, width, min(width / 10, 1e-6))
+    edge = min(width / 10, 1e-6, 0.99 * spec.edge_seconds)
+    wave = square(direction.sign * volts, width, edge)
     return select(spec, site, wave, Purpose.PROGRAM), strongest
 
 

@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,16 +14,22 @@ from pydantic.fields import FieldInfo
 
 from labctl import cli
 from labctl.bench import Bench, BenchFile
+from labctl.characterize import PROCEDURES, TITLES, settings_of
+from labctl.characterize.procedure import Column
 from labctl.config import Quantity, Section, dump
 from labctl.experiment import Experiment, images_of, read_experiment
 from labctl.quantity import format_quantity
 from sim_backend.devices import parameters
+from sim_backend.devices.model import Model
+from sim_backend.devices.models import MODELS
 from sim_backend.ngspice import NgspiceSettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md"])
 EXPERIMENT_PAGE = ROOT / "docs/reference/experiment-file.md"
 BENCH_PAGE = ROOT / "docs/how-to/describe-a-bench.md"
+CHARACTERIZATION_PAGE = ROOT / "docs/reference/characterization.md"
+CHARACTERIZE_PAGE = ROOT / "docs/how-to/characterize-a-device.md"
 BOARD_PAGE = ROOT / "docs/how-to/write-a-board.md"
 
 
@@ -69,11 +76,17 @@ def default_of(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value, quantity = field.get_default(call_default_factory=True), quantity_of(field)
-    if value is None or value == {}:
+    if value is None or value == {} or isinstance(value, Section):
         return "–"
+    if value == ():
+        return "`[]`"
+    if isinstance(value, tuple):
+        unit = quantity.unit if quantity else ""
+        many = [f'"{format_quantity(one, unit, digits=None)}"' if unit else f'"{one}"' for one in value]
+        return f"`[{', '.join(many)}]`"
     if quantity is not None:
         return f'`"{format_quantity(value, quantity.unit, digits=None)}"`'
-    return f"`{str(value).lower()}`" if isinstance(value, bool | int) else f'`"{value}"`'
+    return f"`{str(value).lower()}`" if isinstance(value, bool | int | float) else f'`"{value}"`'
 
 
 def allowed_of(field: FieldInfo) -> str:
@@ -85,7 +98,8 @@ def allowed_of(field: FieldInfo) -> str:
         if get_origin(kind) is Literal:
             return ", ".join(f'`"{one}"`' for one in get_args(kind))
     bounds = [f"{word} {bound}" for note in notes for word, bound in bound_of(note)]
-    names = {bool: "`true`, `false`", int: "a whole number", str: "text"}
+    whole = "an array of whole numbers" if get_origin(field.annotation) is tuple else "a whole number"
+    names = {bool: "`true`, `false`", int: whole, str: "text"}
     named = next((names[kind] for kind in kinds if kind in names), "a table")
     return ", ".join([named, *bounds])
 
@@ -95,6 +109,8 @@ def bound_of(note: Any) -> Iterator[tuple[str, int]]:
         yield "above", above
     if (least := getattr(note, "ge", None)) is not None:
         yield "at least", least
+    if (most := getattr(note, "le", None)) is not None:
+        yield "at most", most
 
 
 def range_of(quantity: Quantity) -> str:
@@ -110,7 +126,7 @@ def rows_under(page: Path, table: str) -> dict[str, list[str]]:
     """Key -> the cells beside it, of the table below the heading that names this table of the file."""
     title = f"`[{table}]`" if table else "Top of the file"
     text = page.read_text(encoding="utf-8")
-    found = re.search(rf"^## {re.escape(title)}[^\n]*\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^## {re.escape(title)}[^\n]*\n(.*?)(?=^###? |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, f"{page.name} has no heading for {title}"
     lines = [line for line in found[1].splitlines() if line.startswith("| `")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -121,6 +137,7 @@ TABLES = [
     *[(EXPERIMENT_PAGE, table, model) for table, model in sections(Experiment)],
     *[(BENCH_PAGE, table, model) for table, model in sections(BenchFile)],
     *[(BENCH_PAGE, f"board{'.' * bool(table)}{table}", model) for table, model in sections(NgspiceSettings)],
+    *[(CHARACTERIZATION_PAGE, name, settings_of(name)) for name in TITLES],
 ]
 
 
@@ -141,6 +158,48 @@ def test_a_page_has_the_defaults_and_ranges_of_the_code(page: Path, table: str, 
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
     assert told == {key: [default_of(fields[key]), allowed_of(fields[key])] for key in told}
     assert all(cells[2] for cells in rows.values()), "a key without a meaning"
+
+
+def columns_under(heading: str) -> list[tuple[str, str, bool]]:
+    """Name, unit and whether there is a meaning, of the table below this heading of characterizations."""
+    text = CHARACTERIZATION_PAGE.read_text(encoding="utf-8")
+    found = re.search(rf"^### {re.escape(heading)}\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{CHARACTERIZATION_PAGE.name} has no heading {heading}"
+    lines = [line.strip("| ").split(" | ") for line in found[1].splitlines() if line.startswith("| `")]
+    return [(cells[0].strip("`"), cells[1], bool(cells[2])) for cells in lines]
+
+
+@pytest.mark.parametrize("name", PROCEDURES)
+def test_the_page_of_characterizations_has_the_columns_and_figures_of_the_code(name: str):
+    def told(columns: tuple[Column, ...]) -> list[tuple[str, str, bool]]:
+        return [(one.name, one.unit or "text", True) for one in columns]
+
+    assert columns_under(f"Columns of `{name}`") == told(PROCEDURES[name].columns)
+    assert columns_under(f"Figures of `{name}`") == told(PROCEDURES[name].figures)
+
+
+@pytest.mark.parametrize("page", [CHARACTERIZATION_PAGE, CHARACTERIZE_PAGE], ids=lambda page: page.stem)
+def test_every_command_that_characterizes_works(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """On the twin, where it takes the path of the page's bench; runs are kept apart."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    for name, text in settings_files(page):
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    for folder in ("benches", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("labctl ")]
+    assert commands
+    for command in commands:
+        assert cli.run(command[1:]) == 0, capsys.readouterr().err
+
+
+def settings_files(page: Path) -> list[tuple[str, str]]:
+    """Name and text of each TOML file that a page shows; its first line is its name."""
+    blocks = re.findall(r"```toml\n(# (\S+\.toml)\n.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [(name, text) for text, name in blocks]
 
 
 # ---- what is told of files and devices ------------------------------------------------------
@@ -175,13 +234,18 @@ def without_none(table: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in kept.items() if value is not None and value != {}}
 
 
-def test_the_page_of_devices_has_the_numbers_of_the_parameter_files():
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
+def test_the_page_of_devices_has_the_numbers_of_the_parameter_files(model: Model):
     text = (ROOT / "docs/reference/devices.md").read_text(encoding="utf-8")
-    for dopant in ("W", "Sn", "Cr", "C"):
-        row = next(line for line in text.splitlines() if line.startswith(f"| {dopant} |"))
-        told = [float(cell) for cell in row.strip("|").split("|")[1:6]]
-        values = parameters.load(dopant).values
-        assert told == [values[name] for name in ("ron", "roff", "von", "voff", "tau")]
+    found = re.search(rf"^## [^\n]*\(`{model.name}`\)\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
+    assert found, f"no heading with `{model.name}`"
+    lines = [line for line in found[1].splitlines() if line.startswith("| `")]
+    told = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    devices = [parameters.load(dopant, model.name) for dopant in ("W", "Sn", "Cr", "C")]
+    assert told == [
+        [f"`{one.name}`", one.unit or "–", one.meaning, *(f"{each.values[one.name]:.4g}" for each in devices)]
+        for one in model.parameters
+    ]
 
 
 # ---- what can be done by following a page ----------------------------------------------------
@@ -207,9 +271,9 @@ def test_the_board_of_the_page_passes_labctl_check(
 def test_the_tutorial_tells_what_its_commands_tell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """On the twin, which takes the path of ngspice; what is slow is not repeated here."""
+    """On ngspice, as the page says."""
     monkeypatch.chdir(ROOT)
-    command = ["train", "examples/letters.toml", "--bench", "benches/network-cr-twin.toml"]
+    command = ["train", "examples/letters.toml"]
     assert cli.run([*command, "--runs", str(tmp_path), "--name", "first"]) == 0
     told = capsys.readouterr().out.splitlines()
     counts = [line.split()[:2] for line in told if line.split()[:1] in (["read"], ["program"], ["total"])]

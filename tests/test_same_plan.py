@@ -16,7 +16,9 @@ LETTERS = ROOT / "examples" / "letters.toml"
 
 
 def trained(bench: str, folder: Path) -> Finished:
-    experiment = read_experiment(LETTERS)
+    read = read_experiment(LETTERS)
+    # not z: there a read of one chromium synapse is so close to its tolerance that one of the two goes on
+    experiment = read.model_copy(update={"images": read.images.model_copy(update={"letter": "v"})})
     session = Session(
         experiment, images_of(experiment, LETTERS.parent), Bench.read(ROOT / "benches" / f"{bench}.toml")
     )

@@ -14,12 +14,14 @@ from labctl.config import build
 from labctl.energy import Ledger
 from labctl.errors import BadConfig, BoardFault, Refused
 from labctl.images import letters
+from labctl.parts import Shapes
 from labctl.plan import Plan
 from labctl.pulse import Flag, Pulse, Purpose, Trace
 from labctl.session import run
 from labctl.spec import Spec
 from labctl.training import Assignment, Reset, Trained, Training, assign, examine, foreseen, predicted, train
 from labctl.write_verify import Ending, Programming, Spent
+from sim_backend.devices.model import HEAD, SPEED
 from tests.boards import compact
 
 DOPANTS = ("W", "Sn", "Cr", "C")
@@ -51,7 +53,8 @@ def test_every_dopant_learns_every_letter(dopant: str, letter: str) -> None:
     assert [outcome.ending for outcome in found.outcomes] == [Ending.DONE] * 30
     assert np.abs(found.conductances / goal.targets - 1).max() < 0.03
     assert sorted(outcome.site for outcome in found.outcomes) == list(range(30))
-    assert found.answers == pytest.approx(found.predicted, abs=1e-3)
+    rectifies = {"Cr": 2e-3, "C": 5e-3}  # V: the prediction takes devices for ohmic up to the read voltage
+    assert found.answers == pytest.approx(found.predicted, abs=rectifies.get(dopant, 1e-3))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -100,7 +103,7 @@ def test_a_shortest_pulse_above_the_longest_is_refused() -> None:
 
 def test_a_stuck_site_is_named_and_training_goes_on() -> None:
     board: Any = compact("network")
-    board._chip.parameters[7, 4] = 1e6  # a time constant of twelve days
+    board._chip.parameters[7, SPEED] = 0.0
     found, _ = trained(board, assignment("z", "Cr"))
     endings = {outcome.site: outcome.ending for outcome in found.outcomes}
     assert endings.pop(7) is Ending.STUCK
@@ -228,7 +231,7 @@ def test_targets_lie_in_the_window_of_the_board() -> None:
 
 
 def test_sites_are_examined_in_one_list() -> None:
-    board: Any = compact("network")
+    board: Any = compact("network", model="metastable")
     board._chip.x[:] = np.linspace(0.05, 0.5, 30)
     with board:
         plan = examine(board.spec, [2, 29], HOW.reading)
@@ -236,7 +239,7 @@ def test_sites_are_examined_in_one_list() -> None:
         assert len(traces) == 2
         with pytest.raises(StopIteration) as end:
             plan.send(traces)
-    ron, roff = board._chip.parameters[0, :2]
+    ron, roff = board._chip.parameters[0, HEAD : HEAD + 2]
     by_hand = {site: x / ron + (1 - x) / roff for site, x in ((2, 0.05 + 0.9 / 29), (29, 0.5))}
     assert end.value.value == pytest.approx(by_hand, rel=2e-3)
 
@@ -258,3 +261,11 @@ def test_predictions_are_those_of_ideal_amplifiers() -> None:
     by_site = np.empty(30)
     by_site[[spec.site_at(*crossing) for crossing in crossings]] = siemens
     assert predicted(goal, spec, by_site)[0] == pytest.approx(by_hand, rel=1e-9, abs=1e-12)
+
+
+def test_a_board_that_only_makes_levels_is_trained_with_edges_that_it_can_make() -> None:
+    board: Any = compact("network")
+    board.spec = replace(board.spec, shapes=Shapes.STEPS, edge_seconds=2e-8)
+    found, _ = trained(board, assignment("z", "Cr"), Training(reset=Reset(enabled=True)))
+    assert {outcome.ending for outcome in found.outcomes} == {Ending.DONE}
+    assert found.right == 30

@@ -19,13 +19,14 @@ from labctl.errors import BadConfig, BadRun, LimitExceeded, Refused, Stopped, Un
 from labctl.experiment import Experiment, images_of
 from labctl.journal import Journal, Stored, recompute
 from labctl.pulse import Pulse, Purpose, Trace
+from labctl.running import new_name
 from labctl.session import Observer
 from labctl.spec import Spec
 from labctl.statement import statement
 from labctl.store import Store
 from labctl.summary import state_of
 from labctl.training import Assignment
-from labctl.training_session import Session, new_name, read_session
+from labctl.training_session import Session, read_session
 
 ROOT = Path(__file__).resolve().parent.parent
 LETTERS = ROOT / "examples/letters.toml"

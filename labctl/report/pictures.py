@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from labctl.characterization_record import is_characterization
 from labctl.errors import BadRun
 from labctl.journal import Journal, recompute
-from labctl.report import answers, bill, conductances, paths
+from labctl.report import answers, bill, characterization, conductances, paths
 from labctl.report.history import history
 from labctl.report.style import Figure, house_style, save
 from labctl.report.summary import summary
@@ -17,12 +19,13 @@ def draw(journal: Journal) -> list[Path]:
 
     `conductances.png` (before, target, after, error), `paths.png` (each synapse, pulse by pulse),
     `bill.png` (joules and seconds) and `answers.png` (the output neuron, pattern by pattern). What
-    the run has not come to is left out. Raises `BadRun` for a journal that makes no sense, and for
+    the run has not come to is left out. Of a characterization: what `labctl.report.characterization`
+    has for its steps. Raises `BadRun` for a journal that makes no sense, and for
     a folder that cannot be written to.
     """
     with house_style():
         try:
-            return [save(made, journal.folder / f"{name}.png") for name, made in figures(journal).items()]
+            return [save(made, journal.folder / f"{name}.png") for name, made in _figures(journal)]
         except OSError as error:
             raise BadRun(
                 f"pictures cannot be written to {journal.folder}: {error.strerror or error}",
@@ -30,8 +33,12 @@ def draw(journal: Journal) -> list[Path]:
             ) from error
 
 
+def _figures(journal: Journal) -> Iterable[tuple[str, Figure]]:
+    return characterization.figures(journal) if is_characterization(journal) else figures(journal).items()
+
+
 def figures(journal: Journal) -> dict[str, Figure]:
-    """The figures that this run has something for, by the name of their file."""
+    """The figures that this training session has something for, by the name of their file."""
     told, seen = summary(journal), history(journal)
     made = {
         "conductances": conductances.picture(told, seen),

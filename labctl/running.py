@@ -1,0 +1,78 @@
+"""What every kind of run shares: a new name, an open board, the bench it was begun on, and its bill."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+from labctl.bench import Bench, BenchFile
+from labctl.board import Board
+from labctl.codec import spec_to_json
+from labctl.config import build, dump
+from labctl.energy import Ledger
+from labctl.errors import BadRun
+from labctl.journal import Journal
+from labctl.spec import Spec
+from labctl.store import Store
+
+MEBIBYTE = 2**20
+
+
+def new_name(stem: str, base: Path, at: datetime) -> str:
+    """A name that no run in this folder has: ``letters-20261121-230501``, in UTC, then ``-2``."""
+    dated = f"{stem[:40]}-{at.astimezone(UTC):%Y%m%d-%H%M%S}"
+    names = chain([dated], (f"{dated}-{number}" for number in count(2)))
+    return next(name for name in names if not (base / name).exists())
+
+
+@contextmanager
+def opened(board: Board, store: Store) -> Generator[None]:
+    """The board, open; where it cannot be opened, the journal says why, so that nobody waits for this run."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(board)
+        except Exception as error:
+            store.note("failed", {"error": type(error).__name__, "wrong": str(error).partition("\n")[0]})
+            raise
+        yield
+
+
+# ---- the bench of a run, as JSON
+
+
+def about_bench(bench: Bench) -> dict[str, Any]:
+    """For the journal: the bench as it is now."""
+    return {"bench": dump(bench.file), "bench_source": bench.source}
+
+
+def bench_of(journal: Journal) -> Bench:
+    """The bench that a run was begun on, whatever became of its file."""
+    meta = journal.meta
+    file = build(meta["bench"], BenchFile, f"{journal.folder}: the bench")
+    return Bench(file, meta["bench_source"], Path(meta["bench_source"]).parent)
+
+
+def refuse_finished(journal: Journal) -> None:
+    """A run that has a result is not gone on with."""
+    if any(note.kind == "result" for note in journal.notes()):
+        raise BadRun(f"run {journal.folder.name} is finished", allowed="a run that was stopped or died")
+
+
+def refuse_other_board(journal: Journal, spec: Spec) -> None:
+    """A run goes on with the limits and resistors that it began with: its bill was worked out with them."""
+    if spec_to_json(spec) != spec_to_json(journal.spec):
+        raise BadRun(
+            f"{journal.folder} was begun on a board that was not what {spec.name} is now",
+            allowed="the same lines, sites, resistors and limits",
+            todo="go on with the bench and the driver that it began with, or begin anew: nothing was driven",
+        )
+
+
+def booked(ledger: Ledger) -> dict[str, Any]:
+    """For the last note: the bill as it was booked."""
+    total = ledger.total()
+    return {"pulses": total.pulses, "joules": total.joules.tolist(), "seconds": total.seconds.tolist()}
