@@ -7,14 +7,18 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import boards, journal, session
+from benchmarks import boards, journal, models, programming, recovery, session
 from benchmarks.table import Table
 
 ALL: dict[str, Callable[[], Table]] = {
     "ngspice": boards.against_bare_ngspice,
     "twin": boards.twin_against_ngspice,
+    "models": models.models,
     "session": session.sessions,
     "journal": journal.journal,
+    "programming": programming.programming,
+    "trains": programming.trains,
+    "recovery": recovery.recovery,
 }
 
 

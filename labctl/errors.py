@@ -8,6 +8,7 @@ one who asked to stop)::
     │   ├── BadQuantity    a text that is no quantity with a unit
     │   ├── BadConfig      a bench or experiment file that does not say what it must
     │   ├── BadImages      an image set that no 3 x 3 classifier can be trained on
+    │   ├── BadData        measured data that cannot be what it is said to be
     │   ├── BadRun         a run folder that is missing, damaged, in use or of another version
     │   ├── LimitExceeded  a pulse that a site, a board or the experiment must never see
     │   └── Unavailable    a library, class or file that is not there
@@ -85,6 +86,10 @@ class BadConfig(Refused):
 
 class BadImages(Refused):
     """An image set with a wrong size, one class only, or contradicting labels."""
+
+
+class BadData(Refused):
+    """Measured data that is empty, damaged, in the wrong units, or that says nothing of the device."""
 
 
 class BadRun(Refused):
