@@ -1,7 +1,7 @@
 """Self-directed-channel memristors: a filament whose growth depends on how far it has grown.
 
 This project's model of Knowm's W, Sn, Cr and C devices, with the terms that their loops at 0.5 to
-1.5 V and 1 to 100 Hz ask for (docs/decisions/0012-device-models.md). x is how far the filament has
+1.5 V and 1 to 100 Hz ask for (docs/decisions/0013-the-sdc-model.md). x is how far the filament has
 grown::
 
     I     = gon x (exp(b v) - 1)/b + gleak sinh(curve v)/curve            b = bend (1 - fade x)
@@ -94,7 +94,7 @@ MODEL = Model(
     name="sdc",
     number=NUMBER,
     title="self-directed channel: exponential rates that depend on the state",
-    source="this project: docs/decisions/0012-device-models.md",
+    source="this project: docs/decisions/0013-the-sdc-model.md",
     parameters=(
         Parameter("gon", "S", "conductance of the whole filament at 0 V", 1e-7, 1.0, logarithmic=True),
         Parameter("bend", "1/V", "rectifying contact of the filament; 0: ohmic", 0.0, 20.0, 0.0),
