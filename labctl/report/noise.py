@@ -70,7 +70,7 @@ def _slow(shown: Shown, seen: Series) -> str:
     """What is slower than white noise, in words."""
     found, fit = shown.figures, spectrum.flicker(seen.values, seen.period)
     exponent, error = float(found["exponent"]), float(found["exponent_error"])
-    told = [f"it drifts by {100 * float(found['drift']):.2g} % a second"] if drifts(seen, fit) else []
+    told = [f"it drifts by {_percent(float(found['drift']))} a second"] if drifts(seen, fit) else []
     if math.isfinite(exponent):
         told.append(f"1/f^{exponent:.2f} ± {error:.2f}")
     return ", ".join(told) or "no 1/f noise above white noise"
@@ -140,3 +140,8 @@ def _allan(spot: Axes, seen: Series) -> None:
     )
     grid(spot)
     spot.legend(loc="lower left")
+
+
+def _percent(part: float) -> str:
+    """Two digits, and all before the point."""
+    return f"{100 * part:.0f} %" if abs(part) >= 0.1 else f"{100 * part:.2g} %"
