@@ -119,6 +119,15 @@ def test_the_twins_agree_on_random_drives(engine: Engine, model: str, dopant: st
         )
 
 
+def test_a_simulator_may_try_states_and_voltages_that_cannot_be(engine: Engine) -> None:
+    """Abrupt resets of chromium, on the way to which ngspice asks for a logarithm below 0."""
+    twins = one_device(engine, "sdc", "Cr")
+    for seed in (101, 102, 103, 104):
+        for number, (wave, x) in enumerate(random_drives(seed, 16)):
+            ours, twin, _ = twins.run(wave, x)
+            assert ours.siemens == pytest.approx(twin.siemens, rel=CONDUCTANCE), f"drive {number} of {seed}"
+
+
 def nmse(found: Floats, expected: Floats, weights: Floats) -> float:
     """Mean squared error over mean square; the first sample, which ngspice does not keep, aside."""
     error = weights[1:] @ (found[1:] - expected[1:]) ** 2

@@ -42,8 +42,11 @@ def rectified(v: float, bend: float) -> float:
 
 @kernel
 def hopping(v: float, barrier: float, steepness: float, tau: float, helped: float) -> float:
-    """[1/s] 1/(tau + 1/k) at v >= 0 against a barrier [V], a width 1/steepness; 1e-300 is for ln(0)."""
-    return logistic(log(100.0 * tau * (v * steepness) + 1e-300) + (v - barrier) * steepness + helped) / tau
+    """[1/s] 1/(tau + 1/k) at v >= 0 against a barrier [V], a width 1/steepness."""
+    hops = max(
+        100.0 * tau * (v * steepness), 1e-300
+    )  # not 0, nor below where a simulator tries the other side
+    return logistic(log(hops) + (v - barrier) * steepness + helped) / tau
 
 
 @kernel
