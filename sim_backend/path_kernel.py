@@ -45,6 +45,8 @@ FLOOR, FLOOR_VOLTS = 1e-2, 0.05
 """x, and volts of the sense node, below which the tolerance is absolute."""
 SHORTEST_STEP = 1e-15
 TOO_SHORT, TOO_STIFF = -1, -2
+SETTLED = 1e-9
+"""[V] A step of Newton's method this small leaves an error of about its square."""
 NUDGE = 1e-6
 """Difference by which the Jacobian is taken, in volts and in x."""
 
@@ -91,7 +93,7 @@ def device_volts(across: float, ohms: float, x: float, guess: float, p: Floats) 
         slope = (current(v + NUDGE, x, p) - here) / NUDGE
         step = (across - v - ohms * here) / (1.0 + ohms * slope)
         v += step
-        if abs(step) <= 1e-13 + 1e-12 * abs(v):
+        if abs(step) <= SETTLED:
             return v
     return np.nan
 

@@ -120,6 +120,6 @@ MODEL = Model(
     current=sdc_current,
     rate=sdc_rate,
     derived={},
-    tolerance=0.1,
+    tolerance=0.2,
     reltol=3e-6,
 )
