@@ -36,6 +36,8 @@ from sim_backend.devices.models import MODELS
 from sim_backend.fitting import candidates
 
 TRIALS = 20
+BRIEF = Effort(20, 2, 30, 40, 0)
+"""Of a search: the data are made by the very model, so it need not look far."""
 LOOPS = ((0.5, 1.0), (0.5, 100.0), (1.5, 1.0), (1.5, 10.0), (1.5, 100.0))
 """[V] and [Hz] of the loops of a trial, two cycles each."""
 SENSE_NOISE = "60 nA"
@@ -84,7 +86,7 @@ def table(done: Sequence[Trial], dopant: str, model: str) -> Table:
     return Table(title, head, tuple(rows))
 
 
-def trial(seed: int, dopant: str, model: str, effort: Effort = Effort(20, 2, 30, 40, 0)) -> Trial:  # noqa: B008
+def trial(seed: int, dopant: str, model: str, effort: Effort = BRIEF) -> Trial:
     """One device, one run, one fit."""
     truth = drawn(MODELS[model], dopant, seed)
     with tempfile.TemporaryDirectory() as folder:

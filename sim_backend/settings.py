@@ -16,6 +16,7 @@ from labctl.config import (
     Ohms,
     PositiveOhms,
     PositiveSeconds,
+    Quantity,
     Section,
     Seed,
     Siemens,
@@ -32,6 +33,7 @@ from sim_backend.layouts import Circuit, crossbar, network, selector
 from sim_backend.unrest import Kinds
 
 SiteNumber = Annotated[int, Field(ge=0)]
+NoiseAmps = Annotated[float, Quantity("A", least=0)]
 
 
 class SiteLimits(Section):
@@ -96,7 +98,7 @@ class SimulatedSettings(Section):
     telegraph: bool = False
     thermal_noise: bool = False
     """Thermal and shot noise of the currents."""
-    sense_noise: Amps = 0.0
+    sense_noise: NoiseAmps = 0.0
     """What measuring adds to each sample of a current [A rms]."""
     relaxation: bool = False
     """A filament that was just grown loses a part within a second of rest."""

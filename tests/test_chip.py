@@ -91,8 +91,8 @@ def test_reads_flicker_and_leave_the_device_as_it_is() -> None:
 
 def test_no_two_kinds_of_randomness_share_a_number() -> None:
     chip = Chip(CR, 1, ALL, seed=9)
-    streams = [chip._generator(kind, count).standard_normal(64) for kind in range(3) for count in range(3)]
-    assert len(np.unique(np.concatenate(streams))) == 9 * 64
+    streams = [chip._generator(kind, count).standard_normal(64) for kind in range(8) for count in range(3)]
+    assert len(np.unique(np.concatenate(streams))) == 24 * 64
 
 
 # ---- devices that do not work -----------------------------------------------------------------------

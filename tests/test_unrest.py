@@ -198,22 +198,40 @@ def test_unrest_goes_on_from_its_file_where_it_was_left(tmp_path: Path) -> None:
 
 def reads(board: Any, count: int) -> np.ndarray:
     spec = board.spec
-    program = select(spec, 0, square(1.0, 1e-3), Purpose.PROGRAM)
+    erase, program = (
+        select(spec, 0, square(volts, 1e-3), purpose)
+        for volts, purpose in ((-1.0, Purpose.RESET), (1.0, Purpose.PROGRAM))
+    )
     read = select(spec, 0, square(0.1, 1e-4), Purpose.READ)
     with board:
-        board.apply([program])
+        board.apply([erase, erase, program])
         traces = board.apply([read, wait(spec, 10.0)] * count)[::2]
     return np.array([conductance(spec, read, trace, 0) for trace in traces])
 
 
 @pytest.mark.parametrize(
-    "kind", ["flicker", "relaxation", "retention", "telegraph", "wear", "read_noise", "thermal_noise"]
+    "kind",
+    [
+        "flicker",
+        "relaxation",
+        "retention",
+        "telegraph",
+        "wear",
+        "read_noise",
+        "cycle_to_cycle",
+        "thermal_noise",
+    ],
 )
-def test_ngspice_and_the_twin_draw_the_same(kind: str) -> None:
-    settings = {kind: True, "seed": 11, "columns": 2}
-    fast = reads(compact("selector-1x16", **settings), 6)
-    slow = reads(ngspice("selector-1x16", **settings), 6)
+def test_ngspice_and_the_twin_draw_the_same_and_draw_something(kind: str, tmp_path: Path) -> None:
+    shipped = Path(parameters.FOLDER, parameters.DEFAULT, "Cr.toml").read_text(encoding="utf-8")
+    file = tmp_path / "mine.toml"  # every device has a trap, and few cycles to live
+    file.write_text(f"{shipped}\n[telegraph]\nshare = 1.0\n[wear]\ncycles = 10\n", encoding="utf-8")
+    settings = {"seed": 11, "columns": 2, "parameters": str(file)}
+    quiet = reads(compact("selector-1x16", **settings), 6)
+    fast = reads(compact("selector-1x16", **settings, **{kind: True}), 6)
+    slow = reads(ngspice("selector-1x16", **settings, **{kind: True}), 6)
     assert fast == pytest.approx(slow, rel=2e-3)
+    assert np.abs(fast / quiet - 1).max() > (1e-7 if kind == "thermal_noise" else 2e-3)
 
 
 def test_flicker_and_drift_show_in_what_a_board_reads() -> None:
@@ -243,6 +261,11 @@ def test_the_noise_of_the_ammeter_is_that_of_its_setting() -> None:
     added = np.concatenate([one.amps - other.amps for one, other in zip(noisy, clean, strict=True)])
     assert added.std() == pytest.approx(20e-9, rel=0.03)
     assert board.spec.noise_amps == pytest.approx(20e-9)
+
+
+def test_noise_below_nothing_is_refused() -> None:
+    with pytest.raises(BadConfig, match="sense_noise"):
+        compact("selector-1x16", sense_noise="-5 nA")
 
 
 # ---- what a bench may not say ------------------------------------------------------------------------------
