@@ -95,6 +95,15 @@ def test_no_two_kinds_of_randomness_share_a_number() -> None:
     assert len(np.unique(np.concatenate(streams))) == 24 * 64
 
 
+def test_each_writing_pulse_meets_another_device_and_reads_meet_the_one_that_was_written() -> None:
+    device = replace(CR, cycle={}, pulse={"von": 0.1})
+    chip = Chip(device, 1, Variability(cycle_to_cycle=True), seed=4)
+    (von,) = device.model.places(["von"])
+    written = [chip.before(0, Coming(1e-3, 1, writing=True))[von] for _ in range(2000)]
+    assert np.log(np.array(written) / device.values["von"]).std() == pytest.approx(0.1, rel=0.05)
+    assert [chip.before(0, QUIET)[von] for _ in range(3)] == [written[-1]] * 3
+
+
 # ---- devices that do not work -----------------------------------------------------------------------
 
 
