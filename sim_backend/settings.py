@@ -16,6 +16,7 @@ from labctl.config import (
     Ohms,
     PositiveOhms,
     PositiveSeconds,
+    PositiveVolts,
     Quantity,
     Section,
     Seed,
@@ -68,6 +69,7 @@ _USED_BY = {
     "columns": ("selector", "crossbar"),
     "wire": ("crossbar",),
     "window": ("network",),
+    "pixel": ("network",),
 }
 """Settings that only some layouts have."""
 
@@ -88,6 +90,8 @@ class SimulatedSettings(Section):
     sense: Farads = 180e-12
     wire: Ohms = 0.0
     window: tuple[Siemens, Siemens] | None = None
+    pixel: PositiveVolts = 0.1
+    """Of a lit pixel, and the rails of the neurons."""
     seed: Seed = 0
     device_to_device: bool = False
     cycle_to_cycle: bool = False
@@ -197,4 +201,4 @@ def spec_of(settings: SimulatedSettings) -> Spec:
             return crossbar(settings.rows, settings.columns, circuit)
         case "network":
             window = Window(*settings.window) if settings.window else None
-            return network(circuit, window=window)
+            return network(circuit, window=window, read_volts=settings.pixel)
