@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 from benchmarks.table import Table, told
+from labctl.assignment import assign
 from labctl.bench import Bench
 from labctl.energy import Ledger
 from labctl.experiment import images_of, read_experiment
 from labctl.session import run
-from labctl.training import assign, train
+from labctl.training import train
 from labctl.training_run import Finished, begin
 from labctl.training_session import Session
 
@@ -60,7 +61,7 @@ def _controller(bench: Bench) -> float:
     times = list[float]()
     for _ in range(6):
         with tempfile.TemporaryDirectory() as folder, bench.board(Path(folder)) as board:
-            assignment = assign(images, board.spec, experiment.training)
+            assignment = assign(images, board.spec, experiment.training.software)
             plan = train(assignment, board.spec, experiment.training)
             start = time.perf_counter()
             run(plan, board, ledger=Ledger())

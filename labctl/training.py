@@ -1,8 +1,8 @@
 """The on-chip training controller: from an image set to a chip that classifies it.
 
 The algorithm is that of arXiv:2408.14680: target weights are trained in software and mapped to
-conductances (`assign`); then, on the chip (`train`), all sites are examined, reset or not, and each
-is adjusted by the difference between target and present conductance, with a read after every
+conductances (`labctl.assignment`); then, on the chip (`train`), all sites are examined, reset or not,
+and each is adjusted by the difference between target and present conductance, with a read after every
 pulse; at last the patterns are applied and the chip's own neurons answer. Where the paper is
 silent the choices are this project's, each an option with a default.
 
@@ -20,29 +20,17 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator
 
-from labctl.addressing import infer, level, select
-from labctl.config import Count, Fraction, PositiveSeconds, PositiveVolts, Section, Seed
-from labctl.errors import BoardFault, Refused
-from labctl.images import ImageSet
-from labctl.network import Activation, Amplifier, Network, Placement, Window, chip_volts, place, right
-from labctl.parts import Neuron
+from labctl.addressing import level, select
+from labctl.assignment import Assignment, ConductanceError, Software, predicted
+from labctl.config import PositiveSeconds, PositiveVolts, Section
+from labctl.errors import BoardFault
+from labctl.inference import Inference, Tested, Testing, classify, disturbed, inferences, tested
+from labctl.network import right
 from labctl.plan import Plan
 from labctl.pulse import Floats, Pulse, Purpose, Trace
-from labctl.reading import conductance, settled_volts
+from labctl.reading import conductance
 from labctl.spec import Spec
-from labctl.target_weights import Noise, Recipe, train_targets
 from labctl.write_verify import NOTHING, Outcome, Programming, Reading, Spent, read, write_verify
-
-
-class Software(Section):
-    """How target weights are trained before anything is programmed."""
-
-    seed: Seed = 0
-    pixel_noise: Fraction = 0.15
-    weight_noise: Fraction = 0.10
-    flips: Fraction = 0.0
-    restarts: Count = 12
-    steps: Count = 500
 
 
 class Reset(Section):
@@ -52,12 +40,6 @@ class Reset(Section):
     volts: PositiveVolts = 2.0
     """Of the source; applied negative."""
     seconds: PositiveSeconds = 2e-3
-
-
-class Inference(Section):
-    """How patterns are applied. The pixel voltage is that of the neurons' rails."""
-
-    seconds: PositiveSeconds = 50e-6
 
 
 def _in_order(how: Programming) -> Programming:
@@ -73,20 +55,9 @@ class Training(Section):
     reading: Reading = Reading()
     reset: Reset = Reset()
     programming: Annotated[Programming, AfterValidator(_in_order)] = Programming()
+    missed: ConductanceError = ConductanceError()
     inference: Inference = Inference()
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What the chip is to become: worked out once, kept with the run."""
-
-    images: ImageSet
-    network: Network
-    placement: Placement
-    window: Window
-    read_volts: float
-    targets: Floats
-    """[S], shape (sites,); NaN for a site without a synapse."""
+    testing: Testing = Testing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,35 +74,8 @@ class Trained:
     """[V], shape (patterns,): what an ideal circuit would answer with these conductances."""
     right: int
     """Patterns that the chip classified right."""
-
-
-def assign(images: ImageSet, spec: Spec, how: Training) -> Assignment:
-    """Train target weights for this set and map them to the sites of this board."""
-    if not spec.neurons or spec.window is None:
-        raise Refused(
-            f"{spec.name} has no neurons to train",
-            allowed="a board with neurons and a conductance window",
-            todo="choose a bench with the network layout",
-        )
-    layers = _layers(spec)
-    window, read_volts = Window(*spec.window), layers[0][0].high_volts
-    activations = tuple(
-        Activation(one.feedback_ohms * window.scale, one.low_volts / read_volts, one.high_volts / read_volts)
-        for one, *_ in layers
-    )
-    sizes = (len(layers[0][0].inputs), *(len(layer) for layer in layers))
-    options = how.software
-    recipe = Recipe(
-        activations=activations,
-        sizes=sizes,
-        noise=Noise(options.pixel_noise, options.weight_noise, options.flips),
-        restarts=options.restarts,
-        steps=options.steps,
-    )
-    network = train_targets(images, recipe, seed=options.seed).network
-    placement = place(sizes, [(site.row, site.column) for site in spec.sites])
-    targets = placement.by_site([window.conductances(w) for w in network.weights], len(spec.sites))
-    return Assignment(images, network, placement, window, read_volts, targets)
+    tested: tuple[Tested, ...] = ()
+    """With noise on the pixels."""
 
 
 def train(
@@ -155,13 +99,16 @@ def train(
     final = yield from examine(spec, sites, how.reading)
     conductances = np.full(len(spec.sites), np.nan)
     conductances[sites] = [final[site] for site in sites]
-    answers = yield from classify(spec, assignment, how.inference)
+    pixels, volts = assignment.images.pixels, assignment.read_volts
+    answers = yield from classify(spec, pixels, volts, how.inference)
+    noisy = yield from tested(spec, assignment, how.testing, how.inference)
     return Trained(
         outcomes,
         conductances,
         answers,
         predicted(assignment, spec, conductances),
         int(right(answers, assignment.images.labels).sum()),
+        noisy,
     )
 
 
@@ -172,7 +119,9 @@ def foreseen(assignment: Assignment, spec: Spec, how: Training) -> list[Pulse]:
     """
     sites = _sites(assignment)
     resets = _resets(spec, sites, how.reset) if how.reset.enabled else []
-    return [*_reads(spec, sites, how.reading), *resets, *_inferences(spec, assignment, how.inference)]
+    patterns = [assignment.images.pixels, *(pixels for *_, pixels in disturbed(assignment, how.testing))]
+    asked = inferences(spec, np.concatenate(patterns), assignment.read_volts, how.inference)
+    return [*_reads(spec, sites, how.reading), *resets, *asked]
 
 
 def _sites(assignment: Assignment) -> list[int]:
@@ -187,10 +136,6 @@ def _reads(spec: Spec, sites: Sequence[int], how: Reading) -> list[Pulse]:
 def _resets(spec: Spec, sites: Sequence[int], how: Reset) -> list[Pulse]:
     wave = level(spec, -how.volts, how.seconds, longest_edge=1e-6)
     return [select(spec, site, wave, Purpose.RESET) for site in sites]
-
-
-def _inferences(spec: Spec, assignment: Assignment, how: Inference) -> list[Pulse]:
-    return [infer(spec, pixels * assignment.read_volts, how.seconds) for pixels in assignment.images.pixels]
 
 
 def examine(spec: Spec, sites: Sequence[int], how: Reading) -> Plan[dict[int, float]]:
@@ -231,32 +176,3 @@ def adjust(
         plan = write_verify(spec, site, target, now, how.programming, how.reading, before)
         outcomes.append((yield from plan))
     return tuple(outcomes)
-
-
-def classify(spec: Spec, assignment: Assignment, how: Inference) -> Plan[Floats]:
-    """[V], shape (patterns,): what the chip's last neuron answers to each pattern, in one list."""
-    pulses = _inferences(spec, assignment, how)
-    traces = yield pulses
-    return np.array([_answer(spec, pulse, trace) for pulse, trace in zip(pulses, traces, strict=True)])
-
-
-def predicted(assignment: Assignment, spec: Spec, conductances: Floats) -> Floats:
-    """[V], shape (patterns,): the answers of ideal amplifiers with these conductances [S]."""
-    circuit = [
-        Amplifier(one.feedback_ohms, one.reference_siemens, one.low_volts, one.high_volts)
-        for one, *_ in _layers(spec)
-    ]
-    volts = assignment.images.pixels * assignment.read_volts
-    return chip_volts(volts, assignment.placement.by_layer(conductances), circuit)[-1][..., 0]
-
-
-def _answer(spec: Spec, pulse: Pulse, trace: Trace) -> float:
-    return settled_volts(pulse, trace, spec.neurons[-1].output)
-
-
-def _layers(spec: Spec) -> list[list[Neuron]]:
-    """Neurons that share their inputs, first layer first."""
-    layers = dict[tuple[int, ...], list[Neuron]]()
-    for neuron in spec.neurons:
-        layers.setdefault(neuron.inputs, []).append(neuron)
-    return list(layers.values())

@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from labctl.assignment import Assignment, assign
 from labctl.board import Board
 from labctl.energy import Charge, Ledger
 from labctl.experiment import budget_of
@@ -21,7 +22,7 @@ from labctl.running import MEBIBYTE, opened, refuse_finished, refuse_other_board
 from labctl.session import Observer, run
 from labctl.spec import Spec
 from labctl.store import Store
-from labctl.training import Assignment, Trained, assign, foreseen, train
+from labctl.training import Trained, foreseen, train
 from labctl.training_session import (
     Session,
     about,
@@ -150,7 +151,7 @@ def _sum(ledger: Ledger, site: int) -> Spent:
 def _assignment(session: Session, board: Board) -> Assignment:
     """What the chip is to become; raises `Refused` if it would take a pulse that must not be driven."""
     how = session.experiment.training
-    assignment = assign(session.images, board.spec, how)
+    assignment = assign(session.images, board.spec, how.software, how.missed)
     board.spec.check(foreseen(assignment, board.spec, how))
     return assignment
 

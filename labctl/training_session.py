@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from labctl.assignment import Assignment
 from labctl.bench import Bench
 from labctl.config import build, dump
 from labctl.energy import Ledger
@@ -23,7 +24,7 @@ from labctl.journal import Journal
 from labctl.quantity import printable
 from labctl.running import about_bench, bench_of, booked
 from labctl.tables import reading
-from labctl.training import Assignment, Trained
+from labctl.training import Trained
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def result(trained: Trained, ledger: Ledger) -> dict[str, Any]:
         "answers_volts": trained.answers.tolist(),
         "predicted_volts": trained.predicted.tolist(),
         "conductances_siemens": [None if math.isnan(one) else one for one in trained.conductances],
+        "tested": [asdict(test) for test in trained.tested],
         "outcomes": [asdict(outcome) for outcome in trained.outcomes],
         "bill": booked(ledger),
     }

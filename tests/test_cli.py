@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from labctl import cli, console, contract, training_run
+from labctl.assignment import assign
 from labctl.board import Board
 from labctl.console import Exit, Page, Table
 from labctl.energy import Charge, Ledger
@@ -22,7 +23,6 @@ from labctl.errors import BoardGone, LabError, Misbehaved, Outputs, Refused, Sto
 from labctl.progress import Progress
 from labctl.pulse import Flag, Pulse, Purpose, Trace
 from labctl.quantity import parse
-from labctl.training import assign
 from labctl.training_session import read_session
 from sim_backend.compact import CompactBoard
 
@@ -468,7 +468,7 @@ def test_tables_stand_in_columns() -> None:
 def watched() -> tuple[Any, Any]:
     session = read_session(Path(LETTERS), Path(TWIN))
     spec = session.bench.board(Path()).spec
-    return assign(session.images, spec, session.experiment.training), spec
+    return assign(session.images, spec, session.experiment.training.software), spec
 
 
 def charge(purpose: Purpose, site: int | None) -> Charge:

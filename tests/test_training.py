@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from labctl.assignment import Assignment, assign, predicted
 from labctl.board import Board
 from labctl.codec import encode_pulse
 from labctl.config import build
@@ -19,7 +20,7 @@ from labctl.plan import Plan
 from labctl.pulse import Flag, Pulse, Purpose, Trace
 from labctl.session import run
 from labctl.spec import Spec
-from labctl.training import Assignment, Reset, Trained, Training, assign, examine, foreseen, predicted, train
+from labctl.training import Reset, Trained, Training, examine, foreseen, train
 from labctl.write_verify import Ending, Programming, Spent
 from sim_backend.devices.model import HEAD, SPEED
 from tests.boards import compact
@@ -31,7 +32,7 @@ HOW = Training()
 @cache
 def assignment(letter: str, dopant: str) -> Assignment:
     """What a network board of this dopant is to become; worked out once."""
-    return assign(letters(letter), compact("network", dopant=dopant).spec, HOW)
+    return assign(letters(letter), compact("network", dopant=dopant).spec, HOW.software)
 
 
 def trained(board: Board, goal: Assignment, how: Training = HOW, **options: Any) -> tuple[Trained, Ledger]:
@@ -80,7 +81,7 @@ def test_reads_programs_and_inference_are_booked_apart() -> None:
 
 def test_what_is_foreseen_is_what_is_sent() -> None:
     board, how = compact("network"), Training(reset=Reset(enabled=True))
-    goal, sent = assign(letters("z"), board.spec, how), list[bytes]()
+    goal, sent = assign(letters("z"), board.spec, how.software), list[bytes]()
     with board:
 
         def observe(pulses: Sequence[Pulse], *_: object) -> None:
@@ -216,7 +217,7 @@ def test_a_run_that_was_interrupted_is_not_reset_again_and_keeps_its_caps() -> N
 @pytest.mark.parametrize("circuit", ["selector-1x16", "crossbar-4x4"])
 def test_a_board_without_neurons_is_refused(circuit: str) -> None:
     with pytest.raises(Refused, match="no neurons"):
-        assign(letters("z"), compact(circuit).spec, HOW)
+        assign(letters("z"), compact(circuit).spec, HOW.software)
 
 
 # ---- its parts -----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from labctl import training_run
+from labctl.assignment import Assignment
 from labctl.bench import Bench
 from labctl.energy import Charge, Ledger
 from labctl.errors import BadConfig, BadRun, LimitExceeded, Refused, Stopped, Unavailable
@@ -25,7 +26,6 @@ from labctl.spec import Spec
 from labctl.statement import statement
 from labctl.store import Store
 from labctl.summary import state_of
-from labctl.training import Assignment
 from labctl.training_session import Session, read_session
 
 ROOT = Path(__file__).resolve().parent.parent
