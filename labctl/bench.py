@@ -86,6 +86,11 @@ class Bench:
         made: Any = self._class
         return made(build(table, settings, f"{self.source} [board]"))
 
+    def with_board(self, **settings: object) -> Bench:
+        """The same bench with other settings of its board, as its file would give them."""
+        board = {**self.file.board, **settings}
+        return Bench(self.file.model_copy(update={"board": board}), self.source, self._folder)
+
     def for_dry_runs(self) -> Bench:
         """The bench that stands in for this one where nothing real may be driven."""
         if self.file.stand_in is not None:

@@ -20,6 +20,7 @@ from labctl.console import Exit
 from labctl.errors import LabError
 from labctl.follow import follow
 from labctl.options import RUNS, BenchFile, Json, RunName, Runs, Yes, ask_before_wear, place, say
+from labctl.study_command import go_on, study
 
 EPILOG = """\b
 Exit codes:
@@ -79,9 +80,12 @@ def resume(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
     from labctl import characterization_run, training_run
     from labctl.characterization_record import is_characterization
     from labctl.journal import Journal
+    from labctl.study.record import is_study
     from labctl.summary import heading
 
     base, name = place(run, runs)
+    if is_study(base, name):
+        return go_on(base, name, None, None, as_json)
     with Journal.open(base, name) as journal:
         say(heading(journal), as_json)
         measures = is_characterization(journal)
@@ -96,6 +100,7 @@ def resume(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
 
 
 app.command()(characterize)
+app.command()(study)
 
 
 @app.command("dry-run")

@@ -111,7 +111,7 @@ class Progress:
         self._began = time.monotonic()
         self._next = float("inf") if self._quiet else self._began + self._every
         if not self._quiet and is_terminal(self._stream):
-            self._bar = _rich_bar(self._stream, work.total)
+            self._bar = rich_bar(self._stream, work.total)
         return self._observe
 
     def _observe(self, pulses: Sequence[Pulse], traces: Sequence[Trace], charges: Sequence[Charge]) -> None:
@@ -151,7 +151,8 @@ class Progress:
         return "; ".join(part for part in parts if part)
 
 
-def _rich_bar(stream: TextIO, total: int) -> Any:
+def rich_bar(stream: TextIO, total: int) -> Any:
+    """A bar on a terminal, drawn when it is told to."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as RichProgress

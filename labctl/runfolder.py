@@ -19,6 +19,8 @@ from pathlib import Path
 from labctl.errors import BadRun
 
 JOURNAL = "journal.sqlite"
+STUDY = "study.sqlite"
+"""In the folder of a study, which holds many chips and no pulses."""
 LOCK = "lock"
 OWNER = "owner"
 RESERVE = "reserve"
@@ -168,3 +170,8 @@ def is_remnant(folder: Path) -> bool:
 def names_of_runs(base: Path) -> list[str]:
     """Every run in the folder of runs, sorted by name; none where there is no such folder."""
     return sorted(path.parent.name for path in base.glob(f"*/{JOURNAL}"))
+
+
+def names_of_studies(base: Path) -> list[str]:
+    """Every study in the folder of runs, sorted by name."""
+    return sorted(path.parent.name for path in base.glob(f"*/{STUDY}"))

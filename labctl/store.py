@@ -85,7 +85,7 @@ class Store:
             refuse_network(folder)
             refuse_full(folder, keep_bytes)
             lock = Lock(folder)
-            meta = {**about, **_circumstances(), "keep_bytes": keep_bytes}
+            meta = {**about, **circumstances(), "keep_bytes": keep_bytes}
             rows = {key: json.dumps(value) for key, value in meta.items()} | {"spec": spec_to_json(spec)}
             return cls._opened(folder, lock, rows)
         except BaseException:
@@ -272,7 +272,7 @@ def _writable(folder: Path) -> Generator[None]:
         ) from error
 
 
-def _circumstances() -> dict[str, str | dict[str, str]]:
+def circumstances() -> dict[str, str | dict[str, str]]:
     """When and with what: what one needs to know to do it again."""
     packages = {name: _version(name) for name in ("labctl", "numpy", "scipy", "numba", "PySpice")}
     return {

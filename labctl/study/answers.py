@@ -1,0 +1,153 @@
+"""What the rows of a study say: medians and quartiles of chips, with intervals.
+
+Chips are what is drawn, so an interval is over chips: a percentile bootstrap of the median. Two
+conditions are compared chip by chip, since both had the same chips (`compared`). Chips that failed
+are counted and told, and are no part of a median.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from labctl.estimates import Interval, bootstrap
+from labctl.pulse import Floats, Purpose
+from labctl.study.chips import Row, total
+from labctl.study.conditions import level_label
+from labctl.study.file import Disturbance, Metric, metric
+from labctl.study.record import StudyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One number over the chips of a condition."""
+
+    question: str
+    metric: str
+    series: str
+    x: str
+    at: float | None
+    chips: int
+    failed: int
+    median: Interval
+    quartiles: tuple[float, float]
+    mean: float
+    worst: float
+    """Of all chips: the lowest of a share, the highest of a cost."""
+    condition: str
+
+
+def answers(record: StudyRecord) -> list[Answer]:
+    """Every figure that the questions ask for, in their order; conditions without rows are left out."""
+    study, found = record.study(), list[Answer]()
+    rows = {key: record.rows(key) for key in study.conditions}
+    for asked in study.asked:
+        for name in asked.question.shows:
+            for place in asked.places:
+                there = rows[place.condition]
+                levels = _levels(there, asked.question.vary.levels)
+                for x, at, figure in levels or [(place.x, place.at, metric(name))]:
+                    if there:
+                        named = (asked.question.name, name, place.series, x, at)
+                        found.append(_answer(named, there, figure, place.condition))
+    return found
+
+
+def _levels(
+    rows: Mapping[int, Row], disturbance: Disturbance | None
+) -> list[tuple[str, float, Metric]] | None:
+    """The levels at which the chips of a condition were tested, where these are the axis."""
+    if disturbance is None:
+        return None
+    good = next((row for row in rows.values() if "error" not in row), None)
+    tests: list[dict[str, Any]] = good["tested"] if good else []
+    levels: list[float] = [test["level"] for test in tests if test["disturbance"] == disturbance]
+    return [
+        (level_label(level), level, Metric(f"accuracy at {level_label(level)}", disturbance, level))
+        for level in levels
+    ]
+
+
+def _answer(
+    named: tuple[str, str, str, str, float | None], rows: Mapping[int, Row], figure: Metric, condition: str
+) -> Answer:
+    values = figures(rows, figure)
+    known = values[np.isfinite(values)]
+    failed = len(values) - len(known)
+    if not len(known):
+        nan = float("nan")
+        return Answer(*named, len(values), failed, Interval(nan, nan, nan), (nan, nan), nan, nan, condition)
+    low, high = np.percentile(known, (25, 75))
+    worst = known.min() if figure.is_share else known.max()
+    median, mean = bootstrap(known, np.median), float(known.mean())
+    return Answer(
+        *named, len(values), failed, median, (float(low), float(high)), mean, float(worst), condition
+    )
+
+
+def figures(rows: Mapping[int, Row], figure: Metric) -> Floats:
+    """One number a chip, shape (chips,), in the order of their numbers; NaN for one that failed."""
+    return np.array([np.nan if "error" in row else _figure(row, figure) for row in rows.values()])
+
+
+def _figure(row: Row, figure: Metric) -> float:
+    if figure.disturbance is None:
+        return _FIGURES[figure.name](row)
+    for test in row["tested"]:
+        if test["disturbance"] == figure.disturbance and abs(test["level"] - figure.level) < 1e-9:
+            return test["right"] / test["of"]
+    return math.nan
+
+
+def _pulses(row: Row) -> float:
+    """Those that write."""
+    return float(sum(row["bill"].get(name, [0])[0] for name in (Purpose.PROGRAM, Purpose.RESET)))
+
+
+_FIGURES: dict[str, Callable[[Row], float]] = {
+    "accuracy": lambda row: row["right"] / row["patterns"],
+    "pulses": _pulses,
+    "energy": lambda row: total(row, 1) - _testing(row, (1,)),
+    "time": lambda row: sum(total(row, place) for place in range(4, 8)) - _testing(row, range(4, 8)),
+    "sites within 2 %": lambda row: float(row["within_2"]),
+    "sites within 5 %": lambda row: float(row["within_5"]),
+    "sites given up": lambda row: float(row["given_up"]),
+}
+"""How each figure of `labctl.study.file.PLAIN` is taken from a row."""
+
+
+def _testing(row: Row, places: tuple[int, ...] | range) -> float:
+    """What the tests cost beyond one look at the ideal patterns: it is no part of training."""
+    entry = row["bill"].get(Purpose.INFER)
+    if entry is None:
+        return 0.0
+    share = 1 - row["patterns"] / entry[0]
+    return share * sum(entry[place] for place in places)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One condition less another, over the same chips."""
+
+    chips: int
+    median: Interval
+    """Of the differences."""
+    mean: Interval
+    of_medians: float
+
+
+def compared(record: StudyRecord, one: str, other: str, name: str) -> Difference:
+    """Metric `name` of condition `one` less that of `other`, chip by chip."""
+    left, right = record.rows(one), record.rows(other)
+    both = sorted(left.keys() & right.keys())
+    figure = metric(name)
+    first = figures({chip: left[chip] for chip in both}, figure)
+    second = figures({chip: right[chip] for chip in both}, figure)
+    known = np.isfinite(first) & np.isfinite(second)
+    change = (first - second)[known]
+    of_medians = float(np.median(first[known]) - np.median(second[known])) if known.any() else float("nan")
+    return Difference(int(known.sum()), bootstrap(change, np.median), bootstrap(change, np.mean), of_medians)

@@ -1,0 +1,134 @@
+"""A study from its beginning to its end: begin it, go on with it, by whoever does the work.
+
+On a simulation, chips are made by their number and handed to workers. On a bench that is there, each
+condition is a training run of its own on the one chip that it has, kept with its journal in the
+study's folder, and nothing is handed to anybody.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labctl.assignment import assigned
+from labctl.bench import Bench, BenchFile
+from labctl.config import build
+from labctl.errors import Stopped
+from labctl.experiment import Experiment
+from labctl.network import Network
+from labctl.runfolder import JOURNAL
+from labctl.study.chips import (
+    Job,
+    jobs,
+    recipe_of,
+    row_of,
+    train_weights,
+    training_of,
+    weights_key,
+)
+from labctl.study.conditions import Condition, Study
+from labctl.study.record import StudyRecord
+from labctl.study.workers import Workers
+from labctl.training import foreseen
+from labctl.training_run import Watch, begin, resume
+from labctl.training_session import Session
+
+BLOCK = 5
+"""Chips in a job: a second of work or less."""
+
+Told = Callable[[int, int], None]
+"""Told how many chips are done, of how many."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What one spell of work came to."""
+
+    chips: int
+    seconds: float
+
+
+def run_study(
+    record: StudyRecord, workers: Workers, told: Told, watch: Watch, stop: Callable[[], bool]
+) -> Effort:
+    """Do what is left of a study; raises `Stopped` between two jobs when asked to."""
+    study = record.study()
+    began, before = time.monotonic(), record.counts()[0]
+    total = sum(condition.chips for condition in study.conditions.values())
+    told(before, total)
+    done = before
+    try:
+        for condition in study.conditions.values():
+            if not condition.simulated and not record.done(condition.key):
+                _on_the_bench(record, condition, watch, stop)
+                told(done := done + 1, total)
+        for job, rows in workers.results(_until(stop, _jobs(record, study))):
+            record.keep(job.condition.key, job.chips, rows)
+            told(done := done + len(rows), total)
+    finally:
+        seconds = time.monotonic() - began
+        record.keep_spell(workers.name, done - before, seconds)
+    if done < total:
+        raise Stopped("stopped between two chips, as asked", saved=record.saved())
+    return Effort(done - before, seconds)
+
+
+def preflight(study: Study) -> None:
+    """Raise what would make every chip of a condition fail, before the first is begun."""
+    for condition in study.conditions.values():
+        spec, _, recipe = recipe_of(condition)
+        how = training_of(condition, 0, 1)
+        shapes = [np.zeros(pair) for pair in pairwise(recipe.sizes)]
+        network = Network(tuple(shapes), recipe.activations)  # of any weights: pulses do not depend on them
+        assignment = assigned(condition.image_set(), network, spec, how.missed)
+        spec.check(foreseen(assignment, spec, how))
+
+
+def _until(stop: Callable[[], bool], jobs: Iterator[Job]) -> Iterator[Job]:
+    """Jobs as long as nobody asks to stop; those that are handed out come back."""
+    for job in jobs:
+        if stop():
+            return
+        yield job
+
+
+def _jobs(record: StudyRecord, study: Study) -> Iterator[Job]:
+    known = record.weights()
+    for condition in study.conditions.values():
+        done = record.done(condition.key)
+        if condition.simulated and len(done) < condition.chips:
+            weights = tuple(_weights(record, condition, known, turn) for turn in range(study.file.networks))
+            yield from jobs(condition, done, weights, BLOCK)
+
+
+def _weights(
+    record: StudyRecord, condition: Condition, known: dict[str, tuple[Any, ...]], turn: int
+) -> tuple[Any, ...]:
+    """Target weights of a condition: trained once, and the same ever after."""
+    _, software, recipe = recipe_of(condition)
+    images, seed = condition.image_set(), software.seed + turn
+    key = weights_key(images, recipe, seed)
+    if key not in known:
+        known[key] = train_weights(images, recipe, seed)
+        record.keep_weights(key, known[key])
+    return known[key]
+
+
+def _on_the_bench(record: StudyRecord, condition: Condition, watch: Watch, stop: Callable[[], bool]) -> None:
+    """Train the chip that is there, as a run with its journal, and keep its row."""
+    experiment = build(condition.experiment, Experiment, "the experiment of a study")
+    folder = Path(condition.bench_source)
+    bench = Bench(build(condition.bench, BenchFile, str(folder)), str(folder), folder.parent)
+    session = Session(experiment, condition.image_set(), bench)
+    base, name = record.folder / "runs", condition.key
+    if (base / name / JOURNAL).exists():
+        finished = resume(base, name, watch, stop)
+    else:
+        finished = begin(session, base, name, watch, stop)
+    record.keep(condition.key, (0,), [row_of(finished.assignment, finished.trained, finished.ledger)])
