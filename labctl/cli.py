@@ -17,10 +17,10 @@ import typer
 from labctl import console, fit_command
 from labctl.characterize_command import characterize
 from labctl.console import Exit
-from labctl.errors import LabError
+from labctl.errors import LabError, Refused
 from labctl.follow import follow
 from labctl.options import RUNS, BenchFile, Json, RunName, Runs, Yes, ask_before_wear, place, say
-from labctl.study_command import go_on, study
+from labctl.study_command import Scheduler, WorkerCount, go_on, study
 
 EPILOG = """\b
 Exit codes:
@@ -75,8 +75,14 @@ def train(
 
 
 @app.command()
-def resume(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
-    """Go on with a run that was stopped or died: training reads every site again first."""
+def resume(
+    run: RunName,
+    runs: Runs = RUNS,
+    workers: WorkerCount = None,
+    scheduler: Scheduler = None,
+    as_json: Json = False,
+) -> int:
+    """Go on with a run or a study that was stopped or died: training reads every site again first."""
     from labctl import characterization_run, training_run
     from labctl.characterization_record import is_characterization
     from labctl.journal import Journal
@@ -85,7 +91,11 @@ def resume(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
 
     base, name = place(run, runs)
     if is_study(base, name):
-        return go_on(base, name, None, None, as_json)
+        return go_on(base, name, workers, scheduler, as_json)
+    if workers is not None or scheduler is not None:
+        raise Refused(
+            f"{name} is a run, which one process drives", todo="leave --workers and --scheduler out"
+        )
     with Journal.open(base, name) as journal:
         say(heading(journal), as_json)
         measures = is_characterization(journal)
