@@ -32,7 +32,7 @@ _KIND_OF = {
     Purpose.INFER: 1,
     Purpose.WAIT: 2,
 }
-
+_PROGRAMS = (Purpose.PROGRAM, Purpose.RESET)
 
 FEW = 8
 """Traces up to which one after the other is quicker than all together."""
@@ -66,7 +66,7 @@ def _one_by_one(spec: Spec, pulses: Sequence[Pulse], traces: Sequence[Trace]) ->
     delivered, series, lengths = list[float](), list[float](), list[float]()
     for pulse, trace in zip(pulses, traces, strict=True):
         seconds, amps = trace.seconds, trace.amps
-        delivered.append(float(seconds @ np.einsum("sl,sl->s", trace.volts, amps)))
+        delivered.append(float(np.add.reduce(seconds @ (trace.volts * amps))))
         series.append(float((seconds @ (amps * amps)) @ spec.series(pulse.driven)))
         lengths.append(float(np.add.reduce(seconds)))
     return delivered, series, lengths
@@ -124,6 +124,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self._entries: dict[tuple[Purpose, int | None, bool], list[float]] = {}
+        self._delivered: dict[int | None, float] = {}
+        self._programmed: dict[int | None, float] = {}
 
     def charge(self, charges: Sequence[Charge]) -> None:
         """Book what `charges` has worked out."""
@@ -137,6 +139,9 @@ class Ledger:
             row[5] += seconds[1]
             row[6] += seconds[2]
             row[7] += seconds[3]
+            self._delivered[site] = self._delivered.get(site, 0.0) + joules[0]
+            if purpose in _PROGRAMS:
+                self._programmed[site] = self._programmed.get(site, 0.0) + joules[0]
 
     def rows(self) -> Iterator[tuple[Purpose, int | None, bool, Entry]]:
         """Purpose, site (None: several at once), estimated, and what was booked, in order of first use."""
@@ -157,15 +162,11 @@ class Ledger:
 
     def delivered(self, site: int) -> float:
         """[J] delivered so far to pulses that were for this site, whatever their purpose."""
-        return sum(row[1] for (_, its_site, _), row in self._entries.items() if its_site == site)
+        return self._delivered.get(site, 0.0)
 
     def programmed_joules(self, site: int | None) -> float:
         """[J] delivered so far to pulses that programmed or reset this site; None: several at once."""
-        return sum(
-            row[1]
-            for (purpose, its_site, _), row in self._entries.items()
-            if its_site == site and purpose in (Purpose.PROGRAM, Purpose.RESET)
-        )
+        return self._programmed.get(site, 0.0)
 
     def periphery(self, tariff: Tariff) -> float:
         """[J] of the electronics around the array at this tariff; apart from every other row."""

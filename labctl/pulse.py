@@ -128,12 +128,7 @@ def all_whole(traces: Sequence[Trace], lines: int) -> bool:
     seconds = np.concatenate([trace.seconds for trace in traces]) if many else traces[0].seconds
     volts = np.concatenate([trace.volts for trace in traces]) if many else traces[0].volts
     amps = np.concatenate([trace.amps for trace in traces]) if many else traces[0].amps
-    return (
-        _finite(volts)
-        and _finite(amps)
-        and math.isfinite(np.add.reduce(seconds))
-        and float(np.minimum.reduce(seconds)) >= 0.0
-    )
+    return _finite(volts) and _finite(amps) and _finite(seconds) and float(np.minimum.reduce(seconds)) >= 0.0
 
 
 def _finite(array: Floats) -> bool:

@@ -33,11 +33,11 @@ def conductance(spec: Spec, pulse: Pulse, trace: Trace, site: int) -> float:
     place = spec.sites[site]
     row, column = place.row, spec.rows + place.column
     _refuse_useless(spec, trace)
-    top = settled(trace, row, pulse.repeats)
+    weights = trace.seconds * settled(trace, row, pulse.repeats)
     series = spec.series(pulse.driven)
-    amps = trace.amps[top, row] if _sensed(spec, row) else -trace.amps[top, column]
-    volts = trace.volts[top, row] - trace.volts[top, column] - amps * (series[row] + series[column])
-    return _fit(spec, trace.seconds[top], volts, amps, spec.label(site))
+    amps = trace.amps[:, row] if _sensed(spec, row) else -trace.amps[:, column]
+    volts = trace.volts[:, row] - trace.volts[:, column] - amps * (series[row] + series[column])
+    return _fit(spec, weights, volts, amps, site)
 
 
 def row_conductances(spec: Spec, pulse: Pulse, trace: Trace) -> Floats:
@@ -58,7 +58,7 @@ def row_conductances(spec: Spec, pulse: Pulse, trace: Trace) -> Floats:
         if place.row == row:
             column = place.column
             across = above - below[:, column]
-            found[column] = _fit(spec, trace.seconds[top], across, out[:, column], spec.label(site))
+            found[column] = _fit(spec, trace.seconds[top], across, out[:, column], site)
     return found
 
 
@@ -75,7 +75,7 @@ def settled_amps(pulse: Pulse, trace: Trace, line: int) -> float:
 def settled(trace: Trace, line: int, repeats: int = 1) -> Bools:
     """Where the line is at its peak, in the last quarter of that time in each repeat: shape (samples,)."""
     volts = np.abs(trace.volts[:, line])
-    top = volts >= FLAT * volts.max(initial=0.0)
+    top = volts >= FLAT * np.maximum.reduce(volts, initial=0.0)
     if repeats == 1 and len(volts):
         spent = np.cumsum(trace.seconds * top)
         return top & (spent > SETTLED * spent[-1])
@@ -94,20 +94,21 @@ def _settled_mean(pulse: Pulse, trace: Trace, values: Floats) -> float:
     return float(weights @ values[top]) / float(weights.sum())
 
 
-def _fit(spec: Spec, weights: Floats, volts: Floats, amps: Floats, name: str) -> float:
+def _fit(spec: Spec, weights: Floats, volts: Floats, amps: Floats, site: int) -> float:
     """Least squares of amps = G volts, all shape (samples,)."""
-    power = float(weights @ volts**2)
+    weighted = weights * volts
+    power = float(weighted @ volts)
     if not power > 0:
         raise BoardFault(
-            f"{spec.name}: no voltage across site {name} while it was read",
+            f"{spec.name}: no voltage across site {spec.label(site)} while it was read",
             todo="check the wiring and the amplitude of the read pulse",
         )
-    if abs(float(weights @ amps)) < spec.noise_floor_amps * float(weights.sum()):
+    if abs(float(weights @ amps)) < spec.noise_floor_amps * float(np.add.reduce(weights)):
         return 0.0
-    siemens = float(weights @ (volts * amps)) / power
+    siemens = float(weighted @ amps) / power
     if not siemens > 0:
         raise BoardFault(
-            f"{spec.name}: the current at site {name} runs against its voltage ({siemens:.4g} S)",
+            f"{spec.name}: the current at site {spec.label(site)} runs against its voltage ({siemens:.4g} S)",
             todo="look for a short, or for series resistances that are not those of the spec",
         )
     return siemens
@@ -119,8 +120,12 @@ def _sensed(spec: Spec, line: int) -> bool:
 
 def _refuse_useless(spec: Spec, trace: Trace) -> None:
     wrong = trace.flags & UNUSABLE
-    numbers = (trace.seconds, trace.volts, trace.amps)
-    if wrong or not all(math.isfinite(np.vdot(array, array)) for array in numbers):
+    finite = (
+        math.isfinite(np.vdot(trace.seconds, trace.seconds))
+        and math.isfinite(np.vdot(trace.volts, trace.volts))
+        and math.isfinite(np.vdot(trace.amps, trace.amps))
+    )
+    if wrong or not finite:
         what = wrong.name if wrong else "values that are no finite numbers"
         raise BoardFault(
             f"{spec.name}: a read that says nothing of the device: {what}",

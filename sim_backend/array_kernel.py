@@ -14,12 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from labctl.pulse import Floats, Indices
-from sim_backend.devices.equations import OHMIC, current, prepared, rate
+from sim_backend.devices.equations import OHMIC, current, prepared, rate, tangent
 from sim_backend.jit import kernel
 
 TOO_SHORT, TOO_STIFF = -1, -2
 SHORTEST_STEP = 1e-15
-NUDGE = 1e-6
 SETTLED = 1e-9
 """[V] A step of Newton's method this small leaves an error of about its square."""
 LEAK = 1e-12
@@ -42,7 +41,7 @@ class Network(NamedTuple):
     shown: Indices
     """shape (lines,): node whose voltage is that of an open line."""
     neurons: Floats
-    """shape (neurons, 7): column, output, feedback [ohm], reference [S], low [V], high [V], gain."""
+    """shape (neurons, 8): column, output, feedback [ohm], reference [S], rails [V], gain, offset [V]."""
     inputs: Indices
     """shape (neurons, inputs): lines that feed each neuron's reference; -1: none."""
 
@@ -56,6 +55,8 @@ class Solution(NamedTuple):
     """[V], shape (lines,)."""
     amps: Floats
     """[A], shape (lines,): into each line from whatever drives it."""
+    through: Floats
+    """[A], shape (sites,): through each device, where neurons hold the columns."""
 
 
 @kernel
@@ -66,8 +67,7 @@ def linearised(x: Floats, p: Floats, net: Network, nodes: Floats) -> tuple[Float
     for site in range(len(x)):
         a, b = net.top[site], net.bottom[site]
         across = float(nodes[a] - nodes[b])
-        here = current(across, x[site], p[site])
-        slope = (current(across + NUDGE, x[site], p[site]) - here) / NUDGE
+        here, slope = tangent(across, x[site], p[site])
         matrix[a, a] += slope
         matrix[b, b] += slope
         matrix[a, b] -= slope
@@ -136,26 +136,30 @@ def solve_neurons(volts: Floats, x: Floats, p: Floats, net: Network, found: Solu
     for index in range(len(net.neurons)):
         column, output = int(net.neurons[index, 0]), int(net.neurons[index, 1])
         feedback, reference = net.neurons[index, 2], net.neurons[index, 3]
-        low, high, gain = net.neurons[index, 4], net.neurons[index, 5], net.neurons[index, 6]
+        low, high = net.neurons[index, 4], net.neurons[index, 5]
+        gain, offset = net.neurons[index, 6], net.neurons[index, 7]
         total = 0.0
         for line in net.inputs[index]:
             if line >= 0:
                 total += line_volts[line]
-        ground, swing = 0.0, 0.0
-        for _ in range(4):  # each round is closer by the loop gain, 1e3 and more
+        ground, swing = offset, 0.0
+        for _ in range(8):  # each round is closer by the loop gain, 1e3 and more
             inward = -reference * (total + ground)
             for site in range(len(x)):
                 if net.bottom[site] == column:
-                    inward += current(float(line_volts[net.top[site]] - ground), x[site], p[site])
+                    across = float(line_volts[net.top[site]] - ground)
+                    found.through[site] = current(across, x[site], p[site])
+                    inward += found.through[site]
             swing = ground - feedback * inward
-            ground = -swing / gain
+            moved = offset - swing / gain - ground
+            ground += moved
+            if abs(moved) <= SETTLED:
+                break
         line_volts[column] = ground
         line_volts[output] = min(max(swing, low), high)
     for site in range(len(x)):
-        row, column = net.top[site], net.bottom[site]
-        through = current(float(line_volts[row] - line_volts[column]), x[site], p[site])
-        amps[row] += through
-        amps[column] -= through
+        amps[net.top[site]] += found.through[site]
+        amps[net.bottom[site]] -= found.through[site]
 
 
 @kernel
@@ -212,7 +216,7 @@ def record(
 ) -> int:  # fmt: skip
     """The two samples of a step, at its middle and at its end, with Simpson's weights."""
     start, slope = wave
-    end = Solution(found.nodes, found.volts.copy(), found.amps.copy())
+    end = Solution(found.nodes, found.volts.copy(), found.amps.copy(), found.through)
     middle = 0.5 * (x + new) + 0.125 * h * (k.first - k.last)
     evaluate(start + slope * (t + 0.5 * h), middle, p, net, found, k.half)
     out[used - 1, 0] += h / 6.0
@@ -252,24 +256,25 @@ def follow(
 
 @kernel
 def integrate(
-    seconds: Floats, volts: Floats, ends: Indices, x: Floats, rows: Floats, net: Network,
+    seconds: Floats, volts: Floats, ends: Indices, rows: Floats, x: Floats, net: Network,
     tolerance: float, out: Floats, counts: Indices,
 ) -> int:  # fmt: skip
     """Run all devices through a chain of pulses; return the number of samples written.
 
     seconds (corners,) and volts (corners, lines) of all pulses one after the other, each from 0 s;
-    ends: (pulses,) index of the last corner of each. x: (sites,), changed in place; rows: (sites,
-    parameters). out: (capacity, 1 + 2 lines) of seconds, line volts, line amps. counts: (pulses,)
-    samples of each. Returns `TOO_SHORT` where `out` has no room, `TOO_STIFF` where no step was small
-    enough.
+    ends: (pulses,) index of the last corner of each. rows: (1 or pulses, sites, parameters) in each.
+    x: (sites,), changed in place. out: (capacity, 1 + 2 lines) of seconds, line volts, line amps.
+    counts: (pulses,) samples of each. Returns `TOO_SHORT` where `out` has no room, `TOO_STIFF` where no
+    step was small enough.
     """
     used, corner, step, sites, lines = 0, 0, 1e-5, len(x), volts.shape[1]
-    found = Solution(np.zeros(len(net.wires)), np.zeros(lines), np.zeros(lines))
+    found = Solution(np.zeros(len(net.wires)), np.zeros(lines), np.zeros(lines), np.zeros(sites))
     k = Stages(np.zeros(sites), np.zeros(sites), np.zeros(sites), np.zeros(sites))
-    p = np.empty((sites, len(prepared(rows[0]))))
-    for site in range(sites):
-        p[site] = prepared(rows[site])
+    p = np.empty((sites, len(prepared(rows[0, 0]))))
     for pulse in range(len(ends)):
+        if pulse < len(rows):
+            for site in range(sites):
+                p[site] = prepared(rows[pulse, site])
         first = used
         if used + 1 > len(out):
             return TOO_SHORT

@@ -9,61 +9,27 @@ same draw whether the program was restarted in between or not.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from labctl.errors import BadConfig
 from labctl.pulse import Floats
-from sim_backend.devices.model import HEAD, SCALE, SHUNT, SPEED
+from sim_backend.devices.model import SCALE, SHUNT, SPEED
 from sim_backend.devices.parameters import Device
-from sim_backend.unrest import Coming, Kinds, Restless
+from sim_backend.unrest import Coming, Restless
+from sim_backend.variation import Faults, Spread, Variability, varied
 
-_DEVICES, _CYCLES, _READS, _UNREST, _SAMPLES, _FAULTS, _BIRTH, _PULSES = range(8)
+__all__ = ["SHORT_SIEMENS", "Chip", "Faults", "Variability"]
+_DEVICES, _CYCLES, _READS, _UNREST, _SAMPLES, _FAULTS, _BIRTH, _PULSES, _NEURONS = range(9)
 _COUNT, _CLOCK, _HEAD = 1, 2, 3
 """Places in the memory, after the fingerprint."""
 SHORT_SIEMENS = 0.02
 """A device that is shorted: 50 ohm, a metal bridge and its contacts [ours]."""
 _PULSE = Coming(0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Variability:
-    """Which of the device's spreads are drawn; none by default."""
-
-    device_to_device: bool = False
-    cycle_to_cycle: bool = False
-    read_noise: bool = False
-    unrest: Kinds = field(default_factory=Kinds)
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """Sites that do not work: by number, and by the part of all others that is drawn to be so."""
-
-    low: tuple[int, ...] = ()
-    """Stuck in the high-resistance state (low conductance)."""
-    high: tuple[int, ...] = ()
-    """Stuck in the low-resistance state (high conductance)."""
-    open: tuple[int, ...] = ()
-    short: tuple[int, ...] = ()
-    low_part: float = 0.0
-    high_part: float = 0.0
-    open_part: float = 0.0
-    short_part: float = 0.0
-
-    def kinds(self, uniforms: Floats) -> list[str]:
-        """What each site is, shape (sites,), from a number between 0 and 1 for each: "" is a good one."""
-        bounds = np.cumsum([self.low_part, self.high_part, self.open_part, self.short_part])
-        names = ("low", "high", "open", "short", "")
-        places = [int(np.searchsorted(bounds, float(one), side="right")) for one in uniforms]
-        found = [names[place] for place in places]
-        for name in names[:-1]:
-            for site in getattr(self, name):
-                found[site] = name
-        return found
 
 
 class Chip:
@@ -75,16 +41,20 @@ class Chip:
         self._device = device
         self._variability = variability
         self._seed = seed
+        self._streams = _Streams(seed)
         self._faults = faults or Faults()
-        self.fresh = np.tile(device.vector, (sites, 1))
+        self._cycle, self._pulse = (Spread(device.model, sigmas) for sigmas in (device.cycle, device.pulse))
+        self.fresh = self._made(np.tile(device.vector, (sites, 1)))
         """shape (sites, parameters): what each device is on average."""
-        if variability.device_to_device:
-            self.fresh = self._spread(self.fresh, device.spread, _DEVICES, 0)
-        self.faults = self._faults.kinds(self._generator(_FAULTS, 0).random(sites))
+        order = self._generator(_FAULTS, 1).permutation(sites)
+        self.faults = self._faults.kinds(self._generator(_FAULTS, 0).random(sites), order)
         """What is wrong with each site: "", "low", "high", "open" or "short"."""
         self._break()
         self.parameters = self.fresh.copy()
         """shape (sites, parameters): what each device is in its present cycle."""
+        self._rewritten = variability.cycle_to_cycle and bool(device.pulse)
+        self._present = self.parameters.copy() if self._rewritten else self.parameters
+        """The same as its last writing pulse found and left it: reads see that."""
         born = partial(self._generator, _BIRTH)
         self._restless = Restless(device.unrest, variability.unrest, sites, born)
         self._memory = self._new_memory()
@@ -119,6 +89,8 @@ class Chip:
         for site, cycle in enumerate(self._cycles):
             if cycle >= 0:
                 self._begin_cycle(site, int(cycle))
+            if self._rewritten and self._written[site] >= 0:
+                self._write(site, int(self._written[site]))
 
     def _mapped(self, path: Path) -> Floats:
         """The file as an array, made if there is none."""
@@ -139,21 +111,30 @@ class Chip:
 
     def before(self, site: int, coming: Coming = _PULSE) -> Floats:
         """The row of parameters of this site for the pulse to come; an erasing pulse begins a new cycle."""
-        count = int(self._memory[_COUNT])
-        self._memory[_COUNT] += 1
-        if self._variability.cycle_to_cycle and coming.erasing:
-            self._begin_cycle(site, count)
-        if coming.writing:
-            self._written[site] = count
-        row = self._present(site)
+        return self.all_before([site], [coming])[0]
+
+    def all_before(self, sites: Sequence[int], comings: Sequence[Coming]) -> Floats:
+        """Rows (sites, parameters) of several sites for the one pulse to come, and what it is to each.
+
+        Each site takes a number; the noise of their reads is one draw, by the number of the first.
+        """
+        first = int(self._memory[_COUNT])
+        self._memory[_COUNT] += len(sites)
+        if comings[0].writing:
+            for count, (site, coming) in enumerate(zip(sites, comings, strict=True), first):
+                self._written_by(site, coming, count)
+        rows = self._present[sites]
         if self._variability.read_noise:
-            row[SCALE] *= np.exp(self._device.read_noise * self._generator(_READS, count).standard_normal())
-        if self._variability.unrest.any and not self.faults[site]:
-            sites = len(self.fresh)
-            memory = self._memory[_HEAD + 3 * sites :].reshape(-1, sites)
-            draw = self._generator(_UNREST, count)
-            self._restless.befall(site, self.clock, coming, memory, self.x, row, draw)
-        return row
+            normals = self._generator(_READS, first).standard_normal(len(sites))
+            rows[:, SCALE] *= np.exp(self._device.read_noise * normals)
+        if self._variability.unrest.any:
+            for count, (site, coming, row) in enumerate(zip(sites, comings, rows, strict=True), first):
+                self._disturb(site, coming, row, count)
+        return rows
+
+    def offsets(self, neurons: int) -> Floats:
+        """[V], shape (neurons,): input offsets of the op-amps that this chip was made with."""
+        return self._variability.neuron_offset * self._generator(_NEURONS, 0).standard_normal(neurons)
 
     def sampling(self) -> np.random.Generator:
         """For the noise of the samples of the pulse that comes next."""
@@ -166,6 +147,11 @@ class Chip:
         return not (drawn.cycle_to_cycle or drawn.read_noise or drawn.unrest.any)
 
     @property
+    def foreseeable(self) -> bool:
+        """True where what is drawn for a pulse does not go by what the pulses before did to a device."""
+        return not self._variability.unrest.any
+
+    @property
     def _cycles(self) -> Floats:
         """Shape (sites,): number of the pulse that began the present cycle of each; -1: none yet."""
         return self._memory[_HEAD + len(self.fresh) : _HEAD + 2 * len(self.fresh)]
@@ -175,12 +161,16 @@ class Chip:
         """Shape (sites,): number of the pulse that last wrote each; -1: none yet."""
         return self._memory[_HEAD + 2 * len(self.fresh) : _HEAD + 3 * len(self.fresh)]
 
-    def _present(self, site: int) -> Floats:
-        """The row of a device as its last writing pulse found and left it: reads see the same."""
-        if not (self._variability.cycle_to_cycle and self._device.pulse and self._written[site] >= 0):
-            return self.parameters[site].copy()
-        count = int(self._written[site])
-        return self._spread(self.parameters[[site]], self._device.pulse, _PULSES, count)[0]
+    def _made(self, rows: Floats) -> Floats:
+        """Devices that differ, of rows (sites, parameters) that do not."""
+        drawn, model = self._variability, self._device.model
+        if drawn.variation is not None:
+            return varied(model, rows, drawn.variation, self._generator(_DEVICES, 0))
+        if drawn.device_to_device:
+            shape = len(rows), len(model.parameters)
+            normals = self._generator(_DEVICES, 0).standard_normal(shape)
+            return Spread(model, self._device.spread)(rows, normals)
+        return rows
 
     def _break(self) -> None:
         """Make the rows of devices that do not work."""
@@ -192,30 +182,66 @@ class Chip:
             if fault == "short":
                 self.fresh[site, SHUNT] = SHORT_SIEMENS
 
+    def _written_by(self, site: int, coming: Coming, count: int) -> None:
+        """A pulse that writes meets another device than the one before, and one that erases a new cycle."""
+        if self._variability.cycle_to_cycle and coming.erasing:
+            self._begin_cycle(site, count)
+        self._written[site] = count
+        if self._rewritten:
+            self._write(site, count)
+
     def _begin_cycle(self, site: int, count: int) -> None:
         self._cycles[site] = count
-        self.parameters[site] = self._spread(self.fresh[[site]], self._device.cycle, _CYCLES, count)[0]
+        self.parameters[site] = self._cycle(self.fresh[site], self._normals(_CYCLES, count))
+        if self._rewritten:
+            self._present[site] = self.parameters[site]
+
+    def _write(self, site: int, count: int) -> None:
+        self._present[site] = self._pulse(self.parameters[site], self._normals(_PULSES, count))
+
+    def _disturb(self, site: int, coming: Coming, row: Floats, count: int) -> None:
+        """What has happened to this device since, and what this pulse sees of it, into its row."""
+        if not self.faults[site]:
+            sites = len(self.fresh)
+            memory = self._memory[_HEAD + 3 * sites :].reshape(-1, sites)
+            draw = self._generator(_UNREST, count)
+            self._restless.befall(site, self.clock, coming, memory, self.x, row, draw)
 
     def _new_memory(self) -> Floats:
         """Fingerprint, pulses and seconds so far, states, cycles, writings, and what unrest needs."""
         sites = len(self.fresh)
-        text = f"{self._device.text}{self._variability}{self._seed}{sites}{self._faults}"
+        text = f"{self._device.text}{self._variability.text}{self._seed}{sites}{self._faults.text}"
         digest = hashlib.sha256(text.encode()).digest()
         head = [float(int.from_bytes(digest[:6])), 0.0, 0.0]
         stuck = {"low": 0.0, "high": 1.0}
         x = np.array([stuck.get(fault, self._device.initial) for fault in self.faults])
         return np.concatenate([head, x, np.full(2 * sites, -1.0), self._restless.at_birth(x).ravel()])
 
-    def _generator(self, kind: int, count: int) -> np.random.Generator:
-        # a stream goes up from the low words: what tells streams apart stands in the high ones
-        return np.random.Generator(np.random.Philox(key=self._seed, counter=[0, 0, count, kind]))
+    def _normals(self, kind: int, count: int) -> Floats:
+        """One for each parameter of the model, shape (parameters,)."""
+        return self._generator(kind, count).standard_normal(len(self._device.model.parameters))
 
-    def _spread(self, rows: Floats, spreads: dict[str, float], kind: int, count: int) -> Floats:
-        """These rows (sites, head + parameters) with what their parameters differ by: log-normal or added."""
-        parameters = self._device.model.parameters
-        sigma = np.array([spreads.get(one.name, 0.0) for one in parameters])
-        drawn = sigma * self._generator(kind, count).standard_normal((len(rows), len(parameters)))
-        added = np.array([one.additive for one in parameters])
-        spread = rows.copy()
-        spread[:, HEAD:] = np.where(added, rows[:, HEAD:] + drawn, rows[:, HEAD:] * np.exp(drawn))
-        return spread
+    def _generator(self, kind: int, count: int) -> np.random.Generator:
+        """The stream of this kind and number, to be drawn from before the next is asked for."""
+        return self._streams.at(kind, count)
+
+
+class _Streams:
+    """Streams of random numbers that are told apart by counting.
+
+    To make a generator takes eight times as long as to take one elsewhere, so there is one.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._bits = np.random.Philox(key=seed)
+        self._generator = np.random.Generator(self._bits)
+        state = cast(dict[str, Any], self._bits.state)
+        self._counter = np.zeros(4, dtype=np.uint64)
+        self._beginning: Any = state | {"state": state["state"] | {"counter": self._counter}}
+
+    def at(self, kind: int, count: int) -> np.random.Generator:
+        """The generator, at the beginning of this stream."""
+        # a stream goes up from the low words: what tells streams apart stands in the high ones
+        self._counter[2], self._counter[3] = count, kind
+        self._bits.state = self._beginning
+        return self._generator

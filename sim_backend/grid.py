@@ -11,13 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labctl.parts import Neuron
 from labctl.pulse import Bools, Floats
 from labctl.spec import Spec
 from sim_backend.array_kernel import Network
 from sim_backend.layouts import Parasitics
 
-NO_NEURONS = np.zeros((0, 7))
+NO_NEURONS = np.zeros((0, 8))
 NO_INPUTS = np.zeros((0, 1), dtype=np.intp)
 
 
@@ -35,16 +34,18 @@ def _neurons(spec: Spec, parasitics: Parasitics) -> Network:
         bottom=np.array([spec.rows + site.column for site in spec.sites], dtype=np.intp),
         held=np.zeros(0, dtype=np.intp),
         shown=np.zeros(0, dtype=np.intp),
-        neurons=np.array([_amplifier(neuron, parasitics) for neuron in spec.neurons]),
+        neurons=np.array([_amplifier(spec, index, parasitics) for index in range(len(spec.neurons))]),
         inputs=np.array([[*n.inputs, *[-1] * (width - len(n.inputs))] for n in spec.neurons], dtype=np.intp),
     )
 
 
-def _amplifier(neuron: Neuron, parasitics: Parasitics) -> tuple[float, ...]:
+def _amplifier(spec: Spec, index: int, parasitics: Parasitics) -> tuple[float, ...]:
     """A row of `Network.neurons`."""
+    neuron = spec.neurons[index]
     rails = neuron.low_volts, neuron.high_volts
     resistors = neuron.feedback_ohms, neuron.reference_siemens
-    return neuron.column, neuron.output, *resistors, *rails, parasitics.amplifier_gain
+    amplifier = parasitics.amplifier_gain, parasitics.offset_volts(index)
+    return neuron.column, neuron.output, *resistors, *rails, *amplifier
 
 
 def _grid(spec: Spec, parasitics: Parasitics, driven: Bools, sites: Sequence[int]) -> Network:

@@ -77,3 +77,11 @@ def kernel(function: Function) -> Function:
         return function
     compiled: Any = njit(cache=True, error_model="numpy", nogil=True)(function)
     return compiled
+
+
+def inlined(function: Function) -> Function:
+    """A `kernel` whose code goes to each place that calls it: for one that is small, and called in a few."""
+    if njit is None:
+        return function
+    compiled: Any = njit(cache=True, error_model="numpy", nogil=True, forceinline=True)(function)
+    return compiled

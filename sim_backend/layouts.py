@@ -32,6 +32,12 @@ class Parasitics:
     amplifier_gain: float = 1e5
     amplifier_hertz: float = 1e7
     """[Hz] Gain-bandwidth product of the neurons' op-amps."""
+    amplifier_offsets: tuple[float, ...] = ()
+    """[V] at their inputs, one a neuron; empty: none has any."""
+
+    def offset_volts(self, neuron: int) -> float:
+        """[V] at the input of this neuron's op-amp."""
+        return self.amplifier_offsets[neuron] if self.amplifier_offsets else 0.0
 
 
 @dataclass(frozen=True, slots=True)

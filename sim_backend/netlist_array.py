@@ -11,6 +11,8 @@ that holds its column at virtual ground, whatever the stage behind it does::
       inputs --[ -sum ]--[ reference ]--+--[ feedback ]--+
                                         |                |
       column ---( ammeter )-------------s---( op-amp )---t---[ rails ]--- output
+
+An op-amp with an input offset holds its column there instead of at 0 V.
 """
 
 from __future__ import annotations
@@ -97,20 +99,21 @@ def _neurons(spec: Spec, parasitics: Parasitics, rows: Floats) -> Netlist:
     sources = [Source(f"v{line}", f"n{line}", line) for line in range(spec.rows) if line not in outputs]
     probes = [Probe(source.line, source.node, source.name) for source in sources]
     for name, neuron in enumerate(spec.neurons):
-        elements += _neuron(str(name), neuron, parasitics)
+        elements += _neuron(str(name), neuron, parasitics, parasitics.offset_volts(name))
         states.append(State(f"cp{name}", f"p{name}", pole))
         probes.append(Probe(neuron.column, f"n{neuron.column}", f"vm{name}"))
         probes.append(Probe(neuron.output, f"n{neuron.output}", f"bo{name}"))
     return Netlist("neurons", tuple(elements), tuple(sources), tuple(states), tuple(probes), *NEARLY_STATIC)
 
 
-def _neuron(name: str, neuron: Neuron, parasitics: Parasitics) -> list[str]:
+def _neuron(name: str, neuron: Neuron, parasitics: Parasitics, offset: float) -> list[str]:
     total = "+".join(f"v(n{line})" for line in neuron.inputs)
     low, high = number(neuron.low_volts), number(neuron.high_volts)
-    reference = neuron.reference_siemens
+    reference, plus = neuron.reference_siemens, f"o{name}" if offset else "0"
     return [
         f"vm{name} n{neuron.column} s{name} 0",
-        f"gp{name} 0 p{name} 0 s{name} {number(TRANSCONDUCTANCE)}",
+        *([f"vo{name} {plus} 0 {number(offset)}"] if offset else []),
+        f"gp{name} 0 p{name} {plus} s{name} {number(TRANSCONDUCTANCE)}",
         resistor(f"p{name}", f"p{name}", "0", parasitics.amplifier_gain / TRANSCONDUCTANCE),
         f"e{name} t{name} 0 p{name} 0 1",
         resistor(f"f{name}", f"t{name}", f"s{name}", neuron.feedback_ohms),

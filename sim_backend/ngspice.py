@@ -6,7 +6,7 @@ that the last one ended in, so an engine that dies loses nothing but the pulses 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -53,12 +53,14 @@ class NgspiceBoard(SimulatedBoard):
     def _close(self) -> None:
         self._engine.close()
 
-    def _solve_path(self, pulses: Sequence[Pulse], site: int, row: Floats) -> Iterator[Samples]:
-        return self._run(self._path_netlist(site, row.tobytes()), pulses, [site])
+    def _solve_path(self, pulses: Sequence[Pulse], site: int, rows: Floats) -> Iterator[Samples]:
+        netlists = (self._path_netlist(site, row.tobytes()) for row in rows)
+        return self._run(netlists, [pulses] if len(rows) == 1 else [[pulse] for pulse in pulses], [site])
 
     def _solve_array(self, pulses: Sequence[Pulse], sites: Sequence[int], rows: Floats) -> Iterator[Samples]:
-        netlist = self._array_netlist(pulses[0].driven.tobytes(), tuple(sites), rows.tobytes())
-        return self._run(netlist, pulses, sites)
+        driven, places = pulses[0].driven.tobytes(), tuple(sites)
+        netlists = (self._array_netlist(driven, places, each.tobytes()) for each in rows)
+        return self._run(netlists, [pulses] if len(rows) == 1 else [[pulse] for pulse in pulses], sites)
 
     def _path_netlist(self, site: int, row: bytes) -> Netlist:
         place, ohms = self.spec.sites[site], self.spec.series_ohms
@@ -70,14 +72,25 @@ class NgspiceBoard(SimulatedBoard):
         parameters = np.frombuffer(rows).reshape(len(sites), -1)
         return array(self.spec, self._parasitics, np.frombuffer(driven, np.bool_), sites, parameters)
 
-    def _run(self, netlist: Netlist, pulses: Sequence[Pulse], sites: Sequence[int]) -> Iterator[Samples]:
-        """Transient after transient; the chip's states follow what has been solved."""
-        states = np.zeros(len(netlist.states))
-        states[: len(sites)] = self._chip.x[list(sites)]
+    def _run(
+        self, netlists: Iterable[Netlist], parts: Sequence[Sequence[Pulse]], sites: Sequence[int]
+    ) -> Iterator[Samples]:
+        """Each part of the pulses on its circuit; it begins as the one before it ended."""
+        states = np.empty(0)
+        for netlist, part in zip(netlists, parts, strict=True):
+            if not len(states):
+                states = np.zeros(len(netlist.states))
+                states[: len(sites)] = self._chip.x[list(sites)]
+            yield from self._transients(netlist, part, sites, states)
+
+    def _transients(
+        self, netlist: Netlist, pulses: Sequence[Pulse], sites: Sequence[int], states: Floats
+    ) -> Iterator[Samples]:
+        """Transient after transient; `states` (in place) and the chip's follow what has been solved."""
         pieces: list[Samples] = []
         for stretch in stretches(pulses):
             waves = self._engine.transient(job(netlist, stretch, states))
-            states = waves.values[: len(states), -1]
+            states[:] = waves.values[: len(states), -1]
             self._chip.x[list(sites)] = states[: len(sites)]
             seconds, values, ends = with_samples_at(stretch.ends, waves.seconds, waves.values)
             volts, amps = self._on_lines(netlist, values)

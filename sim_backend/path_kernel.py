@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from labctl.pulse import Floats, Indices
-from sim_backend.devices.equations import OHMIC, current, prepared, rate
-from sim_backend.jit import kernel
+from sim_backend.devices.equations import OHMIC, current, prepared, rate, tangent
+from sim_backend.jit import inlined, kernel
 
 # RODAS4, in the form that needs no product with the Jacobian (Hairer and Wanner, loc. cit.)
 GAMMA = 0.25
@@ -45,7 +45,7 @@ FLOOR, FLOOR_VOLTS = 1e-2, 0.05
 """x, and volts of the sense node, below which the tolerance is absolute."""
 SHORTEST_STEP = 1e-15
 TOO_SHORT, TOO_STIFF = -1, -2
-SETTLED = 1e-9
+SETTLED = 1e-5
 """[V] A step of Newton's method this small leaves an error of about its square."""
 NUDGE = 1e-6
 """Difference by which the Jacobian is taken, in volts and in x."""
@@ -80,40 +80,54 @@ class Rates(NamedTuple):
     amps: float
 
 
-@kernel
-def device_volts(across: float, ohms: float, x: float, guess: float, p: Floats) -> float:
-    """[V] of a device with `ohms` in series and `across` volts over both, by Newton's method if need be."""
+@inlined
+def divided(across: float, ohms: float, x: float, guess: float, p: Floats) -> tuple[float, float]:
+    """[V] of a device with `ohms` in series and `across` volts over both, and [A] through them."""
     if ohms == 0.0:
-        return across
+        return across, current(across, x, p)
     if p[OHMIC] == 1.0:
-        return across / (1.0 + ohms * current(1.0, x, p))
+        siemens = current(1.0, x, p)
+        v = across / (1.0 + ohms * siemens)
+        return v, siemens * v
     v = guess
     for _ in range(60):
-        here = current(v, x, p)
-        slope = (current(v + NUDGE, x, p) - here) / NUDGE
+        here, slope = tangent(v, x, p)
         step = (across - v - ohms * here) / (1.0 + ohms * slope)
         v += step
         if abs(step) <= SETTLED:
-            return v
-    return np.nan
+            return v, here + slope * step
+    return np.nan, np.nan
 
 
-@kernel
-def derivatives(x: float, v: float, t: float, drive: Drive, circuit: Circuit, p: Floats) -> Rates:
-    """How fast both states change at `t` [s] into the segment, and the currents there."""
+@inlined
+def currents(
+    x: float, v: float, t: float, near: float, drive: Drive, circuit: Circuit, p: Floats
+) -> tuple[float, float, float]:
+    """[V] of the device, [A] out of the row's source and through the device, at `t` [s] into the segment.
+
+    `near` [A] went through it a moment ago: the search begins with the drop over the resistors then.
+    """
     row, column = drive.row + drive.row_slope * t, drive.column + drive.column_slope * t
     if circuit.farads > 0.0:
-        inner = device_volts(v - column, circuit.switch, x, v - column, p)
-        amps = current(inner, x, p)
-        source = (row - v) / circuit.series
-        return Rates(rate(inner, x, p), (source - amps) / circuit.farads, source, amps)
-    across = row - column
-    inner = device_volts(across, circuit.series + circuit.switch, x, 0.5 * across, p)
-    amps = current(inner, x, p)
-    return Rates(rate(inner, x, p), 0.0, amps, amps)
+        across = v - column
+        inner, amps = divided(across, circuit.switch, x, across - circuit.switch * near, p)
+        return inner, (row - v) / circuit.series, amps
+    across, ohms = row - column, circuit.series + circuit.switch
+    inner, amps = divided(across, ohms, x, across - ohms * near if near != 0.0 else 0.5 * across, p)
+    return inner, amps, amps
 
 
-@kernel
+@inlined
+def derivatives(
+    x: float, v: float, t: float, near: float, drive: Drive, circuit: Circuit, p: Floats
+) -> Rates:
+    """How fast both states change at `t` [s] into the segment, and the currents there."""
+    inner, source, amps = currents(x, v, t, near, drive, circuit, p)
+    charging = (source - amps) / circuit.farads if circuit.farads > 0.0 else 0.0
+    return Rates(rate(inner, x, p), charging, source, amps)
+
+
+@inlined
 def times(matrix: tuple[float, float, float, float], x: float, v: float) -> tuple[float, float]:
     """A 2 x 2 matrix, by rows, times (x, v)."""
     return matrix[0] * x + matrix[1] * v, matrix[2] * x + matrix[3] * v
@@ -135,17 +149,25 @@ def halfway(start: float, end: float, k1: float, k2: float, k3: float, k4: float
     return 0.5 * (start + end) + H1 * k1 + H2 * k2 + H3 * k3 + H4 * k4 + H5 * k5
 
 
+@inlined
+def in_time(
+    x: float, v: float, t: float, h: float, now: Rates, drive: Drive, circuit: Circuit, p: Floats
+) -> tuple[float, float]:
+    """What the sources alone change of dx/dt and dv/dt in a step of `h` [s]."""
+    if drive.row_slope == 0.0 and drive.column_slope == 0.0:
+        return 0.0, 0.0
+    later = derivatives(x, v, t + 1e-3 * h, now.amps, drive, circuit, p)
+    return (later.x - now.x) / 1e-3, (later.v - now.v) / 1e-3
+
+
 @kernel
 def attempt(
     x: float, v: float, t: float, h: float, now: Rates, drive: Drive, circuit: Circuit, p: Floats
 ) -> tuple[float, float, float, float, float, float]:
     """One step of RODAS4 from (x, v) at `t`: the new x and v, those halfway, and the error of each."""
-    a = derivatives(x + NUDGE, v, t, drive, circuit, p)
-    b = derivatives(x, v + NUDGE, t, drive, circuit, p)
-    tx, tv = 0.0, 0.0
-    if drive.row_slope != 0.0 or drive.column_slope != 0.0:
-        later = derivatives(x, v, t + 1e-3 * h, drive, circuit, p)
-        tx, tv = (later.x - now.x) / 1e-3, (later.v - now.v) / 1e-3
+    a = derivatives(x + NUDGE, v, t, now.amps, drive, circuit, p)
+    b = derivatives(x, v + NUDGE, t, now.amps, drive, circuit, p)
+    tx, tv = in_time(x, v, t, h, now, drive, circuit, p)
     # the matrix of all six stages, 1/(h gamma) - J, and its inverse
     each = 1.0 / h
     mxx, mvv = each / GAMMA - (a.x - now.x) / NUDGE, each / GAMMA - (b.v - now.v) / NUDGE
@@ -154,37 +176,25 @@ def attempt(
     inverse = (mvv * scale, jxv * scale, jvx * scale, mxx * scale)
 
     x1, v1 = times(inverse, now.x + SLOPE1 * tx, now.v + SLOPE1 * tv)
-    f = derivatives(x + A21 * x1, v + A21 * v1, t + ALPHA2 * h, drive, circuit, p)
+    f = derivatives(x + A21 * x1, v + A21 * v1, t + ALPHA2 * h, now.amps, drive, circuit, p)
     x2, v2 = times(inverse, f.x + C21 * x1 * each + SLOPE2 * tx, f.v + C21 * v1 * each + SLOPE2 * tv)
-    f = derivatives(x + A31 * x1 + A32 * x2, v + A31 * v1 + A32 * v2, t + ALPHA3 * h, drive, circuit, p)
+    gx, gv = x + A31 * x1 + A32 * x2, v + A31 * v1 + A32 * v2
+    f = derivatives(gx, gv, t + ALPHA3 * h, f.amps, drive, circuit, p)
     gx, gv = C31 * x1 + C32 * x2, C31 * v1 + C32 * v2
     x3, v3 = times(inverse, f.x + gx * each + SLOPE3 * tx, f.v + gv * each + SLOPE3 * tv)
     gx, gv = x + A41 * x1 + A42 * x2 + A43 * x3, v + A41 * v1 + A42 * v2 + A43 * v3
-    f = derivatives(gx, gv, t + ALPHA4 * h, drive, circuit, p)
+    f = derivatives(gx, gv, t + ALPHA4 * h, f.amps, drive, circuit, p)
     gx, gv = C41 * x1 + C42 * x2 + C43 * x3, C41 * v1 + C42 * v2 + C43 * v3
     x4, v4 = times(inverse, f.x + gx * each + SLOPE4 * tx, f.v + gv * each + SLOPE4 * tv)
     sx, sv = x + A51 * x1 + A52 * x2 + A53 * x3 + A54 * x4, v + A51 * v1 + A52 * v2 + A53 * v3 + A54 * v4
-    f = derivatives(sx, sv, t + h, drive, circuit, p)
+    f = derivatives(sx, sv, t + h, f.amps, drive, circuit, p)
     gx, gv = C51 * x1 + C52 * x2 + C53 * x3 + C54 * x4, C51 * v1 + C52 * v2 + C53 * v3 + C54 * v4
     x5, v5 = times(inverse, f.x + gx * each, f.v + gv * each)
-    f = derivatives(sx + x5, sv + v5, t + h, drive, circuit, p)
+    f = derivatives(sx + x5, sv + v5, t + h, f.amps, drive, circuit, p)
     gx, gv = last_stage(x1, x2, x3, x4, x5), last_stage(v1, v2, v3, v4, v5)
     x6, v6 = times(inverse, f.x + gx * each, f.v + gv * each)
     nx, nv = sx + x5 + x6, sv + v5 + v6
     return nx, nv, halfway(x, nx, x1, x2, x3, x4, x5), halfway(v, nv, v1, v2, v3, v4, v5), x6, v6
-
-
-@kernel
-def between(x: float, v: float, t: float, drive: Drive, circuit: Circuit, p: Floats) -> tuple[float, float]:
-    """[A] out of the row's source and through the device, where only the currents are asked for."""
-    row, column = drive.row + drive.row_slope * t, drive.column + drive.column_slope * t
-    if circuit.farads > 0.0:
-        inner = device_volts(v - column, circuit.switch, x, v - column, p)
-        return (row - v) / circuit.series, current(inner, x, p)
-    across, ohms = row - column, circuit.series + circuit.switch
-    inner = device_volts(across, ohms, x, 0.5 * across, p)
-    amps = current(inner, x, p)
-    return amps, amps
 
 
 @kernel
@@ -200,19 +210,12 @@ def write(out: Floats, used: int, weight: float, t: float, drive: Drive, source:
 
 @kernel
 def follow(
-    state: Floats,
-    step: float,
-    length: float,
-    drive: Drive,
-    circuit: Circuit,
-    p: Floats,
-    tolerance: float,
-    out: Floats,
-    used: int,
-) -> tuple[int, float]:
+    state: Floats, step: float, length: float, drive: Drive, circuit: Circuit, p: Floats, tolerance: float,
+    out: Floats, used: int,
+) -> tuple[int, float]:  # fmt: skip
     """Integrate one straight segment of `length` [s]; return the samples written so far and the next step."""
     x, v, t = state[0], state[1], 0.0
-    now = derivatives(x, v, 0.0, drive, circuit, p)
+    now = derivatives(x, v, 0.0, 0.0, drive, circuit, p)
     while t < length:
         left = length - t
         h = left if step >= 0.999 * left else min(step, 0.5 * left)
@@ -228,9 +231,9 @@ def follow(
         if used + 2 > len(out):
             return TOO_SHORT, step
         end = t + h if h < left else length
-        new = derivatives(nx, nv, end, drive, circuit, p)
+        new = derivatives(nx, nv, end, now.amps, drive, circuit, p)
         middle = 0.5 * (t + end)
-        source, amps = between(mx, mv, middle, drive, circuit, p)
+        _, source, amps = currents(mx, mv, middle, new.amps, drive, circuit, p)
         out[used - 1, 0] += h / 6.0
         used = write(out, used, h * 2.0 / 3.0, middle, drive, source, amps)
         used = write(out, used, h / 6.0, end, drive, new.source, new.amps)
@@ -241,44 +244,40 @@ def follow(
 
 
 @kernel
-def straight(rows: Floats, columns: Floats, corner: int, length: float) -> Drive:
+def straight(volts: Floats, corner: int, length: float) -> Drive:
     """The segment of `length` [s] that begins at this corner."""
-    row, column = rows[corner], columns[corner]
-    return Drive(row, (rows[corner + 1] - row) / length, column, (columns[corner + 1] - column) / length)
+    row, column = volts[corner, 0], volts[corner, 1]
+    slopes = (volts[corner + 1, 0] - row) / length, (volts[corner + 1, 1] - column) / length
+    return Drive(row, slopes[0], column, slopes[1])
 
 
 @kernel
 def integrate(
-    seconds: Floats,
-    rows: Floats,
-    columns: Floats,
-    ends: Indices,
-    state: Floats,
-    circuit: Circuit,
-    row: Floats,
-    tolerance: float,
-    out: Floats,
-    counts: Indices,
-) -> int:
+    seconds: Floats, volts: Floats, ends: Indices, rows: Floats, state: Floats, circuit: Circuit,
+    tolerance: float, out: Floats, counts: Indices,
+) -> int:  # fmt: skip
     """Run one device through a chain of pulses; return the number of samples written.
 
-    seconds, rows, columns: (corners,) of all pulses one after the other [s, V, V], each pulse from 0 s.
-    ends: (pulses,) index of the last corner of each. state: x and v, changed in place.
+    seconds (corners,) and volts (corners, 2) of row and column, of all pulses one after the other [s, V],
+    each pulse from 0 s. ends: (pulses,) index of the last corner of each. rows: (1 or pulses,
+    parameters) of the device in each. state: x and v, changed in place.
     out: (capacity, 5) of seconds that the sample stands for, row volts, column volts, amps out of the
     row's source, amps through the device. counts: (pulses,) samples of each pulse.
     Returns `TOO_SHORT` where `out` has no room, `TOO_STIFF` where no step was small enough.
     """
-    p = prepared(row)
+    p = prepared(rows[0])
     used, corner, step = 0, 0, 1e-6
     for pulse in range(len(ends)):
         first = used
+        if 0 < pulse < len(rows):
+            p = prepared(rows[pulse])
         while corner < ends[pulse]:
             length = seconds[corner + 1] - seconds[corner]
-            drive = straight(rows, columns, corner, length)
+            drive = straight(volts, corner, length)
             if used == first:
                 if used + 1 > len(out):
                     return TOO_SHORT
-                now = derivatives(state[0], state[1], 0.0, drive, circuit, p)
+                now = derivatives(state[0], state[1], 0.0, 0.0, drive, circuit, p)
                 used = write(out, used, 0.0, 0.0, drive, now.source, now.amps)
             used, step = follow(state, min(step, length), length, drive, circuit, p, tolerance, out, used)
             if used < 0:

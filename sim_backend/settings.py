@@ -27,14 +27,15 @@ from labctl.errors import BadConfig
 from labctl.limits import Limits
 from labctl.network import Window
 from labctl.spec import Spec
-from sim_backend.chip import Faults, Variability
 from sim_backend.devices import parameters
 from sim_backend.devices.parameters import Device
 from sim_backend.layouts import Circuit, crossbar, network, selector
 from sim_backend.unrest import Kinds
+from sim_backend.variation import Faults, Variability
 
 SiteNumber = Annotated[int, Field(ge=0)]
 NoiseAmps = Annotated[float, Quantity("A", least=0)]
+OffsetVolts = Annotated[float, Quantity("V", least=0)]
 
 
 class SiteLimits(Section):
@@ -50,7 +51,7 @@ class SiteLimits(Section):
 
 
 class FaultyDevices(Section):
-    """Devices that do not work: by number of their site, and by the part of all others."""
+    """Devices that do not work: by number of their site, so many others, and a part of the rest."""
 
     low: tuple[SiteNumber, ...] = ()
     """Stuck at low conductance, the high-resistance state."""
@@ -62,6 +63,11 @@ class FaultyDevices(Section):
     high_part: Fraction = 0.0
     open_part: Fraction = 0.0
     short_part: Fraction = 0.0
+    low_count: SiteNumber = 0
+    """So many devices, at random places."""
+    high_count: SiteNumber = 0
+    open_count: SiteNumber = 0
+    short_count: SiteNumber = 0
 
 
 _USED_BY = {
@@ -70,6 +76,7 @@ _USED_BY = {
     "wire": ("crossbar",),
     "window": ("network",),
     "pixel": ("network",),
+    "neuron_offset": ("network",),
 }
 """Settings that only some layouts have."""
 
@@ -94,6 +101,8 @@ class SimulatedSettings(Section):
     """Of a lit pixel, and the rails of the neurons."""
     seed: Seed = 0
     device_to_device: bool = False
+    variation: Fraction | None = None
+    """One spread of all parameters between devices, in place of those of the file."""
     cycle_to_cycle: bool = False
     read_noise: bool = False
     """White, from pulse to pulse."""
@@ -110,6 +119,8 @@ class SimulatedSettings(Section):
     """Written states drift, and some jump to high resistance."""
     wear: bool = False
     """Cycles raise a leak, and in the end a device is stuck."""
+    neuron_offset: OffsetVolts = 0.0
+    """Input offset of the neurons' op-amps [V rms], drawn once for a chip."""
     faults: FaultyDevices = FaultyDevices()
     memory: str | None = None
     """File that the chip keeps its state in; none: a new chip each time."""
@@ -122,6 +133,14 @@ class SimulatedSettings(Section):
         layouts, layout = _USED_BY[str(info.field_name)], info.data.get("layout")
         if layout is not None and layout not in layouts:
             raise ValueError(f"a {layout} has none of its own; allowed: with layout {' or '.join(layouts)}")
+        return value
+
+    @field_validator("variation")
+    @classmethod
+    def _alone(cls, value: float | None, info: ValidationInfo) -> float | None:
+        """Two spreads between devices would be one too many."""
+        if value is not None and info.data.get("device_to_device"):
+            raise ValueError("device_to_device draws the spreads of the parameter file; allowed: one of both")
         return value
 
 
@@ -138,22 +157,29 @@ def variability_of(settings: SimulatedSettings) -> Variability:
             retention=settings.retention,
             wear=settings.wear,
         ),
+        settings.variation,
+        settings.neuron_offset,
     )
 
 
 def faults_of(settings: SimulatedSettings, sites: int) -> Faults:
     """Which of so many sites do not work; `BadConfig` for one that is not there, or is broken twice."""
-    named = [site for kind in ("low", "high", "open", "short") for site in getattr(settings.faults, kind)]
-    for site in named:
-        if site >= sites or named.count(site) > 1:
+    faults = Faults(**settings.faults.model_dump())
+    for site in faults.named:
+        if site >= sites or faults.named.count(site) > 1:
             raise BadConfig(
                 f"board.faults names site {site}" + (" twice" if site < sites else ""),
                 allowed=f"sites from 0 to {sites - 1}, each once",
             )
-    parts = settings.faults
-    if not parts.low_part + parts.high_part + parts.open_part + parts.short_part <= 1.0:
+    if not faults.low_part + faults.high_part + faults.open_part + faults.short_part <= 1.0:
         raise BadConfig("board.faults: the parts of faulty devices add up to more than all", allowed="100 %")
-    return Faults(**settings.faults.model_dump())
+    drawn, others = sum(faults.counts.values()), sites - len(faults.named)
+    if drawn > others:
+        raise BadConfig(
+            f"board.faults: {drawn} faulty devices are to be drawn from {others}",
+            allowed=f"counts that add up to {others}: the {sites} sites less those that are named",
+        )
+    return faults
 
 
 def device_of(settings: SimulatedSettings) -> Device:

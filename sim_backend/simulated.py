@@ -50,23 +50,28 @@ class SimulatedBoard(Board):
     """A board that is not there. Subclasses solve circuits; nothing else."""
 
     def __init__(self, settings: SimulatedSettings) -> None:
-        self._parasitics = Parasitics(sense_farads=settings.sense, wire_ohms=settings.wire)
         variability, device, spec = variability_of(settings), device_of(settings), spec_of(settings)
         self.spec = as_repeatable_as(device, variability, spec, settings.sense_noise)
         faults = faults_of(settings, len(spec.sites))
         self._chip = Chip(device, len(spec.sites), variability, settings.seed, faults)
+        offsets = self._chip.offsets(len(self.spec.neurons)) if settings.neuron_offset else ()
+        self._parasitics = Parasitics(
+            sense_farads=settings.sense,
+            wire_ohms=settings.wire,
+            amplifier_offsets=tuple(map(float, offsets)),
+        )
         self._noisy = settings.thermal_noise or settings.sense_noise > 0
         self._noise = settings.thermal_noise, settings.sense_noise
         self._series = np.array(self.spec.series_ohms)
         self._memory = Path(settings.memory) if settings.memory else None
 
     @abstractmethod
-    def _solve_path(self, pulses: Sequence[Pulse], site: int, row: Floats) -> Iterator[Samples]:
-        """Pulses that select one device, whose parameters are `row`."""
+    def _solve_path(self, pulses: Sequence[Pulse], site: int, rows: Floats) -> Iterator[Samples]:
+        """Pulses that select one device, whose parameters are `rows`: (1 or pulses, parameters)."""
 
     @abstractmethod
     def _solve_array(self, pulses: Sequence[Pulse], sites: Sequence[int], rows: Floats) -> Iterator[Samples]:
-        """Pulses that connect several `sites`, whose parameters are `rows` (sites, parameters)."""
+        """Pulses that connect several `sites`; their parameters: `rows` (1 or pulses, sites, parameters)."""
 
     def _open(self) -> None:
         if self._memory is not None:
@@ -84,19 +89,26 @@ class SimulatedBoard(Board):
 
     def _solve(self, pulses: Sequence[Pulse]) -> Iterator[Samples]:
         driven = pulses[0].driven
-        sites = range(len(self.spec.sites)) if self._all_connected(pulses[0]) else self.spec.connected(driven)
-        runs = [pulses] if self._chip.steady and not self._noisy else [[pulse] for pulse in pulses]
-        for run in runs:
-            if len(sites) == 0:
-                yield from map(self._nothing, run)
-                continue
-            rows = np.array([self._chip.before(site, self._coming(run[0], site)) for site in map(int, sites)])
-            if len(sites) == 1 and not self.spec.computing(driven) and self.spec.isolating:
-                solved = self._solve_path(run, int(sites[0]), rows[0])
-            else:
-                solved = self._solve_array(run, [int(site) for site in sites], rows)
+        all_of_them = range(len(self.spec.sites))
+        sites = all_of_them if self._all_connected(pulses[0]) else self.spec.connected(driven).tolist()
+        if len(sites) == 0:
+            yield from map(self._nothing, pulses)
+            return
+        single = len(sites) == 1 and not self.spec.computing(driven) and self.spec.isolating
+        whole = self._chip.foreseeable and not self._noisy
+        for run in [pulses] if whole else [[pulse] for pulse in pulses]:
+            rows = self._rows(run, sites)
+            solved = (
+                self._solve_path(run, sites[0], rows[:, 0]) if single else self._solve_array(run, sites, rows)
+            )
             for samples in solved:
-                yield self._heard(samples, driven, list(map(int, sites)), rows) if self._noisy else samples
+                yield self._heard(samples, driven, sites, rows[0]) if self._noisy else samples
+
+    def _rows(self, pulses: Sequence[Pulse], sites: Sequence[int]) -> Floats:
+        """What these sites are to each pulse, shape (pulses, sites, parameters); (1, …): to all of them."""
+        if self._chip.steady:
+            return self._chip.all_before(sites, self._coming(pulses[0], sites))[None]
+        return np.array([self._chip.all_before(sites, self._coming(pulse, sites)) for pulse in pulses])
 
     def _heard(self, samples: Samples, driven: Bools, sites: Sequence[int], rows: Floats) -> Samples:
         """The samples with the noise of each device's current, and of what measures the lines' currents."""
@@ -117,15 +129,18 @@ class SimulatedBoard(Board):
     def _all_connected(self, pulse: Pulse) -> bool:
         return not self.spec.isolating and bool(pulse.driven.any())
 
-    def _coming(self, pulse: Pulse, site: int) -> Coming:
-        """What the pulse is to this site; nobody needs to know whether it erases where nothing is drawn."""
-        if self._chip.steady:
-            return Coming(pulse.duration, pulse.repeats)
-        place = self.spec.sites[site]
-        across = pulse.volts[:, place.row] - pulse.volts[:, self.spec.rows + place.column]
-        writing = pulse.purpose in _WRITES
-        erasing = writing and bool(across.min() < 0 and -across.min() >= across.max())
-        return Coming(pulse.duration, pulse.repeats, writing, erasing)
+    def _coming(self, pulse: Pulse, sites: Sequence[int]) -> list[Coming]:
+        """What the pulse is to each of these; whether it erases matters only where something is drawn."""
+        if self._chip.steady or pulse.purpose not in _WRITES:
+            return [Coming(pulse.duration, pulse.repeats)] * len(sites)
+        coming = list[Coming]()
+        for site in sites:
+            place = self.spec.sites[site]
+            column = self.spec.rows + place.column
+            across = (pulse.volts[:, place.row] - pulse.volts[:, column]).tolist()
+            low, high = min(across), max(across)
+            coming.append(Coming(pulse.duration, pulse.repeats, True, low < 0.0 and -low >= high))
+        return coming
 
     def _nothing(self, pulse: Pulse) -> Samples:
         """No device is connected: the voltages that were asked for, and no current."""

@@ -64,7 +64,7 @@ class Restless:
         self._exponents = retention.exponent * np.exp(retention.spread * fresh(0).standard_normal(sites))
         self._lives = np.array([wear.life(uniform) for uniform in fresh(1).random(sites)])
         self._trapped = fresh(2).random(sites) < unrest.telegraph.share
-        self._born = fresh(3)
+        self._fresh = fresh
 
     @property
     def rows(self) -> int:
@@ -78,7 +78,7 @@ class Restless:
         memory = np.zeros((self.rows, self._sites))
         if self.rows:
             memory[LEFT] = memory[REST] = x
-            memory[LEVELS:] = self._born.standard_normal(memory[LEVELS:].shape)
+            memory[LEVELS:] = self._fresh(3).standard_normal(memory[LEVELS:].shape)
         return memory
 
     def befall(

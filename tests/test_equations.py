@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from labctl.pulse import Floats
 from sim_backend.devices import parameters
-from sim_backend.devices.equations import current, prepared, rate
+from sim_backend.devices.equations import current, prepared, rate, tangent
 from sim_backend.devices.metastable import (
     MODEL,
     logistic,
@@ -20,6 +20,8 @@ from sim_backend.devices.metastable import (
     rest,
     schottky,
 )
+from sim_backend.devices.model import SCALE, SHUNT, Model
+from sim_backend.devices.models import MODELS
 
 VT = 0.0257
 volts = st.floats(-2.0, 2.0)
@@ -115,3 +117,16 @@ def test_no_voltage_is_no_current(af: float, bf: float, ar: float, br: float) ->
 
 def test_a_junction_is_no_longer_exponential_where_nothing_survives() -> None:
     assert schottky(1e6, 1e-9, 5.0, 1e-9, 5.0) == pytest.approx(1e-9 * math.exp(50), rel=1e-9)
+
+
+@pytest.mark.parametrize("dopant", ["W", "Sn", "Cr", "C"])
+@pytest.mark.parametrize("model", list(MODELS.values()), ids=lambda model: model.name)
+@given(v=volts, x=states)
+def test_a_tangent_has_the_current_and_its_slope(model: Model, dopant: str, v: float, x: float) -> None:
+    made = model.row(parameters.load(dopant, model.name).values)
+    made[SCALE], made[SHUNT] = 0.9, 1e-6
+    p = prepared(made)
+    amps, slope = tangent(v, x, p)
+    assert amps == pytest.approx(current(v, x, p), rel=1e-14)
+    by_difference = (current(v + 1e-6, x, p) - amps) / 1e-6
+    assert slope == pytest.approx(by_difference, rel=1e-4, abs=1e-12)

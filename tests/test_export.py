@@ -89,10 +89,9 @@ def by_twin(device: Device, wave: Wave) -> tuple[Floats, Floats]:
     """Times [s] and currents [A] out of the source, by the kernel of the fast twin."""
     out, counts = np.empty((100_000, 5)), np.zeros(1, dtype=np.intp)
     circuit, state = path_kernel.Circuit(SERIES, SWITCH, SENSE), np.array([START, 0.0])
-    ends, ground = np.array([len(wave.seconds) - 1]), np.zeros(len(wave.seconds))
-    used = path_kernel.integrate(
-        wave.seconds, wave.volts, ground, ends, state, circuit, device.vector, 1e-6, out, counts
-    )
+    volts = np.column_stack([wave.volts, np.zeros_like(wave.volts)])
+    ends, rows = np.array([len(wave.seconds) - 1]), device.vector[None]
+    used = path_kernel.integrate(wave.seconds, volts, ends, rows, state, circuit, 1e-6, out, counts)
     weights = out[:used, 0]
     ends_of_steps = np.cumsum(1.5 * weights[1::2])
     starts = np.append(0.0, ends_of_steps[:-1])

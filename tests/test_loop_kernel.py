@@ -20,8 +20,8 @@ def reference(
     """Times and amps at the ends of the steps of RODAS4 to 1e-7."""
     state, out, counts = np.array([0.02, 0.0]), np.empty((400_000, 5)), np.zeros(1, dtype=np.intp)
     ends = np.array([len(seconds) - 1])
-    circuit = Circuit(SERIES, 0.0, farads)
-    used = integrate(seconds, volts, np.zeros_like(volts), ends, state, circuit, row, 1e-7, out, counts)
+    circuit, driven = Circuit(SERIES, 0.0, farads), np.column_stack([volts, np.zeros_like(volts)])
+    used = integrate(seconds, driven, ends, row[None], state, circuit, 1e-7, out, counts)
     ends_of_steps = np.concatenate([[0.0], np.cumsum(1.5 * out[1:used:2, 0])])
     fresh = np.append(True, np.diff(ends_of_steps) > 0)
     return ends_of_steps[fresh], out[0:used:2, 4][fresh]

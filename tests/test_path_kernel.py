@@ -93,11 +93,10 @@ def twin(
     out, counts = np.empty((room, 5)), np.zeros(len(waves), dtype=np.intp)
     seconds = np.concatenate([wave.seconds for wave in waves])
     volts = np.concatenate([wave.volts for wave in waves])
+    driven = np.column_stack([volts, np.zeros_like(volts)])
     ends = np.cumsum([len(wave.seconds) for wave in waves]) - 1
-    state, nothing = np.array([START, 0.0]), np.zeros_like(volts)
-    used = path_kernel.integrate(
-        seconds, volts, nothing, ends, state, circuit, vector(p), TOLERANCE, out, counts
-    )
+    state, rows = np.array([START, 0.0]), vector(p)[None]
+    used = path_kernel.integrate(seconds, driven, ends, rows, state, circuit, TOLERANCE, out, counts)
     return used, state, out[: max(used, 0)], counts
 
 

@@ -16,7 +16,7 @@ from labctl.limits import Limits
 from labctl.objections import objections
 from labctl.parts import Neuron, Shapes, Site
 from labctl.pulse import Pulse, Purpose
-from labctl.screening import FEW, suspects
+from labctl.screening import FEW, surely_within, suspects
 from labctl.shapes import samples, square, triangle
 from labctl.spec import Spec
 
@@ -206,6 +206,23 @@ def test_one_bad_pulse_refuses_the_list_and_is_named(place: int) -> None:
     assert error.wrong == f"pulse {place} of 100 (program) on two by two: 2.6 V across site c"
     assert error.allowed == "-1.5 V to 2.5 V"
     assert error.outputs is Outputs.OFF
+
+
+@given(st.lists(st.floats(), min_size=2, max_size=8), st.floats(0.0, 10.0), st.booleans())
+def test_the_sum_of_squares_never_clears_what_the_extremes_do_not(
+    levels: list[float], allowed: float, at_the_bound: bool
+) -> None:
+    volts = np.array([levels])
+    with np.errstate(all="ignore"):
+        spread = max(0.0, *levels) - min(0.0, *levels)
+        bound = spread * (1 - 1e-15) if at_the_bound else allowed
+        assert not surely_within(volts, bound) or (np.isfinite(volts).all() and spread <= bound)
+
+
+@pytest.mark.parametrize("volts", [1e-170, 5e-324, -1e-160])
+def test_a_wait_of_hardly_any_voltage_is_still_refused(volts: float) -> None:
+    with pytest.raises(LimitExceeded, match="a wait with a voltage"):
+        SPEC.check([replace(pulse({0: volts}), purpose=Purpose.WAIT)])
 
 
 def test_an_empty_list_is_allowed() -> None:

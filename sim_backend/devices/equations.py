@@ -14,13 +14,15 @@ from labctl.pulse import Floats
 from sim_backend.devices.metastable import NUMBER as METASTABLE
 from sim_backend.devices.metastable import metastable_current, metastable_rate, rest
 from sim_backend.devices.sdc import NUMBER as SDC
-from sim_backend.devices.sdc import sdc_current, sdc_rate
+from sim_backend.devices.sdc import sdc_current, sdc_rate, sdc_tangent
 from sim_backend.devices.vteam import NUMBER as VTEAM
 from sim_backend.devices.vteam import vteam_current, vteam_rate
 from sim_backend.devices.yakopcic import NUMBER as YAKOPCIC
 from sim_backend.devices.yakopcic import yakopcic_current, yakopcic_rate
 from sim_backend.jit import kernel
 
+NUDGE = 1e-6
+"""[V] Difference by which a slope is taken that has no formula here."""
 OHMIC = -1
 """Place in a prepared row: 1 where the current is proportional to the voltage at every x, otherwise 0."""
 
@@ -71,6 +73,16 @@ def current(v: float, x: float, p: Floats) -> float:
     else:
         amps = np.nan
     return through(amps, v, p[2], p[3])
+
+
+@kernel
+def tangent(v: float, x: float, p: Floats) -> tuple[float, float]:
+    """[A] the current of a device whose prepared row is `p`, and [S] its slope against the voltage."""
+    if p[0] == SDC:
+        amps, slope = sdc_tangent(v, x, p[4], p[5], p[6], p[7], p[8])
+        return through(amps, v, p[2], p[3]), through(slope, 1.0, p[2], p[3])
+    here = current(v, x, p)
+    return here, (current(v + NUDGE, x, p) - here) / NUDGE
 
 
 @kernel
