@@ -20,6 +20,7 @@ from labctl.console import Exit
 from labctl.errors import LabError, Refused
 from labctl.follow import follow
 from labctl.options import RUNS, BenchFile, Json, RunName, Runs, Yes, ask_before_wear, place, say
+from labctl.report_command import report
 from labctl.study_command import Scheduler, WorkerCount, go_on, study
 
 EPILOG = """\b
@@ -155,21 +156,29 @@ def check(
 
 @app.command("runs")
 def list_runs(runs: Runs = RUNS, as_json: Json = False) -> int:
-    """List the runs that there are."""
-    from labctl.runfolder import names_of_runs
-    from labctl.summary import runs_page
+    """List the runs and studies that there are."""
+    from labctl.listing import runs_page
+    from labctl.runfolder import names_of_runs, names_of_studies
 
-    console.show(runs_page(runs, names_of_runs(runs)), as_json)
+    console.show(runs_page(runs, names_of_runs(runs), names_of_studies(runs)), as_json)
     return Exit.DONE
 
 
 @app.command()
 def show(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
-    """Say what became of a run."""
+    """Say what became of a run or study."""
     from labctl.journal import Journal
+    from labctl.study.guarded import guarded
+    from labctl.study.record import StudyRecord, is_study
+    from labctl.study_summary import study_page
     from labctl.summary import run_page
 
-    with Journal.open(*place(run, runs)) as journal:
+    base, name = place(run, runs)
+    if is_study(base, name):
+        with guarded(base / name), StudyRecord.open(base, name) as record:
+            console.show(study_page(record), as_json)
+        return Exit.DONE
+    with Journal.open(base, name) as journal:
         console.show(run_page(journal), as_json)
     return Exit.DONE
 
@@ -179,8 +188,16 @@ def bill(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
     """Work out the bill again from what is stored, and compare it with what was booked."""
     from labctl import statement
     from labctl.journal import Journal
+    from labctl.study.record import is_study
 
-    with Journal.open(*place(run, runs)) as journal:
+    base, name = place(run, runs)
+    if is_study(base, name):
+        raise Refused(
+            f"{name} is a study: it keeps what each chip came to, and no journal of pulses to bill anew",
+            allowed="a run; of a study, medians over its chips",
+            todo=f"`labctl report {name}` tells the medians by purpose and sink",
+        )
+    with Journal.open(base, name) as journal:
         found = statement.statement(journal)
     console.show(statement.page(found), as_json)
     return Exit.DONE if found.agrees else Exit.NO
@@ -217,6 +234,7 @@ def version(as_json: Json = False) -> int:
     return Exit.DONE
 
 
+app.command()(report)
 app.command()(fit_command.fit)
 app.command()(fit_command.export)
 

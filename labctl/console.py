@@ -146,19 +146,19 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def _say_json(data: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(_finite(data), indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(finite(data), indent=2, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON has no NaN and no infinity: null."""
     match value:
         case float():
             return value if math.isfinite(value) else None
         case Mapping():
-            return {str(key): _finite(one) for key, one in cast("Mapping[Any, Any]", value).items()}
+            return {str(key): finite(one) for key, one in cast("Mapping[Any, Any]", value).items()}
         case list() | tuple():
-            return [_finite(one) for one in cast("Sequence[Any]", value)]
+            return [finite(one) for one in cast("Sequence[Any]", value)]
         case _:
             return value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from labctl.config import build, dump
 from labctl.energy import Ledger
 from labctl.errors import BadRun
 from labctl.journal import Journal
+from labctl.prediction import Prediction, Response, load
 from labctl.spec import Spec
 from labctl.store import Store
+from labctl.training import Training
 
 MEBIBYTE = 2**20
 
@@ -27,6 +30,20 @@ def new_name(stem: str, base: Path, at: datetime) -> str:
     dated = f"{stem[:40]}-{at.astimezone(UTC):%Y%m%d-%H%M%S}"
     names = chain([dated], (f"{dated}-{number}" for number in count(2)))
     return next(name for name in names if not (base / name).exists())
+
+
+def response_for(how: Training, spec: Spec) -> Response | None:
+    """The model that the predictive method asks what devices do; None where another method programs."""
+    if how.programming.method != "predictive":
+        return None
+    prediction = how.programming.prediction
+    return _response(prediction.model, prediction.device, spec.sites[0].dopant, how.reading.volts)
+
+
+@lru_cache(maxsize=16)
+def _response(model: str, device: str, dopant: str, read_volts: float) -> Response:
+    """Models remember what they have worked out: one for all chips."""
+    return load(Prediction(model=model, device=device), dopant, read_volts)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
+from labctl.checkout import commit
 from labctl.codec import encode_pulse, encode_trace, spec_to_json
 from labctl.energy import Charge
 from labctl.errors import BadRun, StorageFault
@@ -281,6 +282,7 @@ def circumstances() -> dict[str, str | dict[str, str]]:
         "system": platform.platform(),
         "sqlite": sqlite3.sqlite_version,
         "packages": packages,
+        "commit": commit(),
     }
 
 

@@ -25,7 +25,7 @@ Questions = Annotated[
     list[str] | None, typer.Option("--question", metavar="NAME", help="Only this one; again for more.")
 ]
 Chips = Annotated[
-    int | None, typer.Option("--chips", min=1, metavar="N", help="At most so many for each condition.")
+    int | None, typer.Option("--chips", min=1, metavar="N", help="Of each condition, in place of the file's.")
 ]
 WorkerCount = Annotated[
     int | None, typer.Option("--workers", min=1, metavar="N", help="Processes here; else one a processor.")
@@ -116,7 +116,7 @@ def _asked(path: Path, questions: tuple[str, ...], chips: int | None, bench: Pat
     file = only(read_study(path), questions)
     if bench is not None:
         file = file.model_copy(update={"bench": str(bench.resolve())})
-    return expanded(file, path.parent, most_chips=chips)
+    return expanded(file, path.parent, chips=chips)
 
 
 def _agreed(asked: Study, yes: bool) -> None:

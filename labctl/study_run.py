@@ -131,4 +131,5 @@ def _on_the_bench(record: StudyRecord, condition: Condition, watch: Watch, stop:
         finished = resume(base, name, watch, stop)
     else:
         finished = begin(session, base, name, watch, stop)
-    record.keep(condition.key, (0,), [row_of(finished.assignment, finished.trained, finished.ledger)])
+    row = row_of(finished.assignment, finished.trained, finished.ledger, bench.tariff)
+    record.keep(condition.key, (0,), [row])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,9 +11,8 @@ from labctl.console import Page, Table
 from labctl.quantity import format_quantity
 from labctl.study.answers import Answer, answers
 from labctl.study.conditions import Study
+from labctl.study.file import UNITS
 from labctl.study.record import StudyRecord
-
-_UNITS = {"energy": "J", "time": "s"}
 
 
 def outline_page(study: Study) -> Page:
@@ -85,8 +85,10 @@ def told(answer: Answer) -> str:
 
 
 def value_of(name: str, value: float) -> str:
-    """A number of a figure with its unit."""
+    """A number of a figure with its unit; a dash where there is none."""
+    if not math.isfinite(value):
+        return "–"
     if name.startswith("accuracy"):
         return f"{100 * value:.2f} %"
-    unit = _UNITS.get(name)
+    unit = UNITS.get(name)
     return format_quantity(value, unit, 3) if unit else f"{value:.4g}"

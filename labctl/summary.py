@@ -27,15 +27,17 @@ from labctl.write_verify import Ending
 
 CLOSE = 0.05
 """Relative distance from the target within which a synapse is called close."""
+BY_PULSES = ("manhattan", "delta")
+"""Rules that leave the targets behind."""
 
 
 def heading(journal: Journal) -> str:
     """The first line about a run: what it learns or measures, where, and what kind of bench that is."""
     bench, kind = bench_of(journal)
-    return f"{journal.folder.name}: {_subject(journal)} on {bench} ({kind})"
+    return f"{journal.folder.name}: {subject_of(journal)} on {bench} ({kind})"
 
 
-def _subject(journal: Journal) -> str:
+def subject_of(journal: Journal) -> str:
     """What a run learns, or what it measures."""
     if is_characterization(journal):
         return str(_table(journal.meta[META]).get("procedure", "nothing"))
@@ -85,7 +87,7 @@ def run_page(journal: Journal, wall_seconds: float | None = None, pictures: Sequ
         data |= characterized(journal)
         parts += characterized_parts(journal)
     elif result is not None:
-        trained = _trained(journal, notes, result)
+        trained = _trained(journal, result)
         data |= trained
         parts += _told(trained)
     parts += ["", statement.by_purpose(bill.ledger), *statement.seconds_by_kind(bill.ledger)]
@@ -101,15 +103,13 @@ def _unfinished(journal: Journal, notes: Sequence[Note]) -> Iterator[str]:
     yield f"`labctl resume {journal.folder.name}` {how}"
 
 
-def _trained(journal: Journal, notes: Sequence[Note], result: dict[str, Any]) -> dict[str, Any]:
+def _trained(journal: Journal, result: dict[str, Any]) -> dict[str, Any]:
     """The figures of a finished training session."""
     try:
-        tolerance = _tolerance(journal)
-        targets = next(note.body for note in notes if note.kind == "assignment")["targets_siemens"]
-        sites = [
-            _site(journal, outcome, targets[outcome["site"]], result["conductances_siemens"])
-            for outcome in result["outcomes"]
-        ]
+        tolerance, learning = _tolerance(journal), result.get("learning")
+        by_pulses = learning is not None and learning["rule"] in BY_PULSES
+        final, outcomes = result["conductances_siemens"], () if by_pulses else result["outcomes"]
+        sites = [_site(journal, outcome, final) for outcome in cast("list[dict[str, Any]]", outcomes)]
         return {
             "patterns": result["patterns"],
             "right": result["right"],
@@ -118,9 +118,24 @@ def _trained(journal: Journal, notes: Sequence[Note], result: dict[str, Any]) ->
             "within_tolerance": sum(abs(site["error"]) <= tolerance for site in sites),
             "within_5_percent": sum(abs(site["error"]) <= CLOSE for site in sites),
             "others": [site for site in sites if not abs(site["error"]) <= tolerance],
+            "learning": _learning(learning) if learning else None,
         }
-    except (KeyError, IndexError, TypeError, StopIteration) as error:
+    except (KeyError, IndexError, TypeError) as error:
         raise BadRun(f"{journal.folder} does not hold the result of a training session: {error!r}") from error
+
+
+def _learning(learning: dict[str, Any]) -> dict[str, Any]:
+    """What came of learning, without its history."""
+    epochs = learning["epochs"]
+    return {
+        "rule": learning["rule"],
+        "epochs": len(epochs),
+        "pulses": sum(epoch["pulses"] for epoch in epochs),
+        "accuracy_before": epochs[0]["accuracy"] if epochs else None,
+        "accuracy_after": epochs[-1]["accuracy"] if epochs else None,
+        "frozen": len(learning["frozen"]),
+        "stopped": learning["stopped"],
+    }
 
 
 def _tolerance(journal: Journal) -> float:
@@ -130,10 +145,8 @@ def _tolerance(journal: Journal) -> float:
     return experiment.training.programming.tolerance
 
 
-def _site(
-    journal: Journal, outcome: dict[str, Any], target: float, final: Sequence[float | None]
-) -> dict[str, Any]:
-    site = int(outcome["site"])
+def _site(journal: Journal, outcome: dict[str, Any], final: Sequence[float | None]) -> dict[str, Any]:
+    site, target = int(outcome["site"]), float(outcome["target"])
     found = final[site]
     siemens = math.nan if found is None else found  # it could not be read
     ending = (
@@ -153,10 +166,13 @@ def _site(
 def _told(trained: dict[str, Any]) -> Iterator[str | Table]:
     count, tolerance = trained["synapses"], format_quantity(trained["tolerance"], "%")
     yield f"patterns right   {trained['right']} / {trained['patterns']} (on the chip's own neurons)"
-    yield (
-        f"synapses         {trained['within_tolerance']} / {count} within {tolerance} of target,"
-        f" {trained['within_5_percent']} / {count} within {format_quantity(CLOSE, '%')}"
-    )
+    if count:
+        yield (
+            f"synapses         {trained['within_tolerance']} / {count} within {tolerance} of target,"
+            f" {trained['within_5_percent']} / {count} within {format_quantity(CLOSE, '%')}"
+        )
+    if learning := trained["learning"]:
+        yield f"learning         {_learnt(learning)}"
     if trained["others"]:
         yield ""
         yield Table(
@@ -175,45 +191,22 @@ def _told(trained: dict[str, Any]) -> Iterator[str | Table]:
         )
 
 
+def _learnt(learning: dict[str, Any]) -> str:
+    """One line."""
+    told = f"{learning['rule']}, {learning['epochs']} looks at the chip, {learning['pulses']} pulses"
+    if learning["epochs"]:
+        before, after = (
+            format_quantity(learning[key], "%", digits=3) for key in ("accuracy_before", "accuracy_after")
+        )
+        told += f", {before} right before and {after} after"
+    if learning["frozen"]:
+        told += f", {learning['frozen']} left alone"
+    return f"{told}; stopped: {learning['stopped']}" if learning["stopped"] else told
+
+
 def _drawn(pictures: Sequence[Path]) -> Iterator[str]:
     if pictures:
         yield f"pictures {', '.join(path.name for path in pictures)}"
-
-
-# ---- all runs -------------------------------------------------------------------------------
-
-
-def runs_page(base: Path, names: Sequence[str]) -> Page:
-    """One row a run; a run that cannot be read says so and hides none of the others."""
-    rows = [_run_row(base, name) for name in names]
-    table = Table(_RUN, [tuple(str(row[key]) for key in _RUN) for row in rows])
-    return Page({"runs": rows}, [table] if rows else [f"no runs in {base}"])
-
-
-_RUN = ("run", "what", "state", "right", "bench", "kind", "created")
-
-
-def _run_row(base: Path, name: str) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(_RUN, "")
-    try:
-        with Journal.open(base, name) as journal:
-            notes = journal.notes()
-            bench, kind = bench_of(journal)
-            results = [note.body for note in notes if note.kind == "result" and "right" in note.body]
-            right = "".join(f"{body['right']} / {body.get('patterns')}" for body in results[:1])
-            created = str(journal.meta.get("created", ""))[:19]
-            return {
-                **row,
-                "run": name,
-                "what": _subject(journal),
-                "state": state_of(notes),
-                "right": right,
-                "bench": bench,
-                "kind": kind,
-                "created": created,
-            }
-    except BadRun as error:
-        return {**row, "run": name, "state": f"cannot be read: {error.wrong}"}
 
 
 # ---- what is no run -------------------------------------------------------------------------

@@ -11,6 +11,7 @@ would never leave its rail. Everything is deterministic from one seed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -141,27 +142,45 @@ def _descend(images: ImageSet, recipe: Recipe, rng: np.random.Generator) -> Matr
 
 def loss(answers: Floats, labels: Floats, margin: float) -> Floats:
     """Squared hinge, both classes of equal importance; answers (..., patterns) to shape (...)."""
-    return (_importance(labels) * np.maximum(0.0, margin - labels * answers) ** 2).sum(axis=-1)
+    return (importance(labels) * np.maximum(0.0, margin - labels * answers) ** 2).sum(axis=-1)
 
 
 def gradient(weights: Matrices, inputs: Floats, labels: Floats, recipe: Recipe) -> Matrices:
     """Slope of `loss` against each weight, same shapes; through a rail with slope `LEAK`."""
     free = Network(weights, recipe.activations).unclipped(inputs)
-    layers = [inputs, *(act.clip(v) for act, v in zip(recipe.activations, free, strict=True))]
-    short = np.maximum(0.0, recipe.margin - labels * free[-1][..., 0])
-    back = (-2 * _importance(labels) * labels * short)[..., None] * -recipe.activations[-1].gain
+    layers = [inputs, *(act.clip(v) for act, v in zip(recipe.activations[:-1], free[:-1], strict=True))]
+    return backpropagate(layers, free[-1][..., 0], weights, labels, recipe.activations, recipe.margin)
+
+
+def backpropagate(
+    layers: Sequence[Floats],
+    answers: Floats,
+    weights: Matrices,
+    labels: Floats,
+    activations: Sequence[Activation],
+    margin: float,
+    slack: float = 0.0,
+) -> Matrices:
+    """Slope of `loss` against each weight, same shapes as `weights`, of a forward pass made by whomever.
+
+    `layers` are what goes into each layer, (..., patterns, inputs) in read voltages, and `answers`
+    (..., patterns) what the last neuron put out: computed, or measured on a chip. A neuron within
+    `slack` of a rail counts as being there, and lets the gradient through with slope `LEAK`.
+    """
+    short = np.maximum(0.0, margin - labels * answers)
+    back = (-2 * importance(labels) * labels * short)[..., None] * -activations[-1].gain
     found = list[Floats]()
     for index in reversed(range(len(weights))):
         found.append(np.matmul(layers[index].swapaxes(-1, -2), back))
         if index:
-            slope = (
-                np.where(layers[index] == free[index - 1], 1.0, LEAK) * -recipe.activations[index - 1].gain
-            )
+            below = activations[index - 1]
+            free = (layers[index] > below.low + slack) & (layers[index] < below.high - slack)
+            slope = np.where(free, 1.0, LEAK) * -below.gain
             back = np.matmul(back, weights[index].swapaxes(-1, -2)) * slope
     return tuple(reversed(found))
 
 
-def _importance(labels: Floats) -> Floats:
+def importance(labels: Floats) -> Floats:
     """A weight for each pattern, so that both classes count the same and the sum is 1."""
     return np.where(labels > 0, 0.5 / np.sum(labels > 0), 0.5 / np.sum(labels < 0))
 

@@ -4,7 +4,8 @@ The algorithm is that of arXiv:2408.14680: target weights are trained in softwar
 conductances (`labctl.assignment`); then, on the chip (`train`), all sites are examined, reset or not,
 and each is adjusted by the difference between target and present conductance, with a read after every
 pulse; at last the patterns are applied and the chip's own neurons answer. Where the paper is
-silent the choices are this project's, each an option with a default.
+silent the choices are this project's, each an option with a default. Beyond the paper, the chip may
+learn from what its own neurons answer (`labctl.learning`), after the transfer or in place of it.
 
 Everything here is a plan or a pure function: no I/O, no board. Whatever drives the plan may throw
 an error in at a `yield`; a site that fails is marked, with the reason, and training goes on.
@@ -12,25 +13,28 @@ an error in at a `yield`; a site that fails is marked, with the reason, and trai
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import numpy as np
 from pydantic import AfterValidator
 
 from labctl.addressing import level, select
-from labctl.assignment import Assignment, ConductanceError, Software, predicted
+from labctl.assignment import Assignment, ConductanceError, Software, error_factors, predicted
 from labctl.config import PositiveSeconds, PositiveVolts, Section
-from labctl.errors import BoardFault
+from labctl.fine_tuning import fine_tune
+from labctl.forward_pass import examine, reads
 from labctl.inference import Inference, Tested, Testing, classify, disturbed, inferences, tested
+from labctl.learning import Hands, Learning, Learnt
 from labctl.network import right
 from labctl.plan import Plan
-from labctl.pulse import Floats, Pulse, Purpose, Trace
-from labctl.reading import conductance
+from labctl.prediction import Response
+from labctl.pulse import Floats, Pulse, Purpose
+from labctl.pulse_learning import foreseen_pulses, learn_by_pulses
 from labctl.spec import Spec
-from labctl.write_verify import NOTHING, Outcome, Programming, Reading, Spent, read, write_verify
+from labctl.together import side_by_side
+from labctl.write_verify import NOTHING, Experience, Outcome, Programming, Reading, Spent, write_verify
 
 
 class Reset(Section):
@@ -57,6 +61,7 @@ class Training(Section):
     programming: Annotated[Programming, AfterValidator(_in_order)] = Programming()
     missed: ConductanceError = ConductanceError()
     inference: Inference = Inference()
+    learning: Learning = Learning()
     testing: Testing = Testing()
 
 
@@ -76,6 +81,8 @@ class Trained:
     """Patterns that the chip classified right."""
     tested: tuple[Tested, ...] = ()
     """With noise on the pixels."""
+    learnt: Learnt | None = None
+    """What came of learning on the chip; None where there was none."""
 
 
 def train(
@@ -85,17 +92,23 @@ def train(
     *,
     skip_reset: bool = False,
     spent: Mapping[int, Spent] | None = None,
+    response: Response | None = None,
 ) -> Plan[Trained]:
     """Examine, reset or not, adjust site by site, read all again, and let the chip classify.
 
     A run that was interrupted goes on with what its sites have `spent` (by site) and `skip_reset`:
-    sites are read again first, what is done is not undone, and caps hold for the sum.
+    sites are read again first, what is done is not undone, and caps hold for the sum. The predictive
+    method asks `response` what devices do.
     """
+    known = Known(response)
     sites = _sites(assignment)
     present = yield from examine(spec, sites, how.reading)
     if how.reset.enabled and not skip_reset:
         present = yield from reset(spec, sites, how)
-    outcomes = yield from adjust(spec, assignment, present, how, spent or {})
+    outcomes = tuple[Outcome, ...]()
+    if how.learning.transfer:
+        outcomes = yield from adjust(spec, assignment, present, how, spent or {}, known)
+    learnt = yield from learn(spec, assignment, outcomes, how, known)
     final = yield from examine(spec, sites, how.reading)
     conductances = np.full(len(spec.sites), np.nan)
     conductances[sites] = [final[site] for site in sites]
@@ -103,17 +116,38 @@ def train(
     answers = yield from classify(spec, pixels, volts, how.inference)
     noisy = yield from tested(spec, assignment, how.testing, how.inference)
     return Trained(
-        outcomes,
+        learnt.outcomes or outcomes if learnt else outcomes,
         conductances,
         answers,
         predicted(assignment, spec, conductances),
         int(right(answers, assignment.images.labels).sum()),
         noisy,
+        learnt,
     )
 
 
+def learn(
+    spec: Spec, assignment: Assignment, outcomes: Sequence[Outcome], how: Training, known: Known
+) -> Plan[Learnt | None]:
+    """Let the chip learn by the rule that was chosen, from the `outcomes` of the transfer, if any."""
+    factors = error_factors(how.missed, len(spec.sites))
+
+    def program(
+        present: Mapping[int, float], targets: Floats, spent: Mapping[int, Spent]
+    ) -> Plan[tuple[Outcome, ...]]:
+        """New targets are missed by what the first ones were missed by."""
+        return adjust(spec, replace(assignment, targets=targets * factors), present, how, spent, known)
+
+    hands = Hands(how.inference, how.reading, how.programming, program)
+    if how.learning.rule == "fine_tuning":
+        return (yield from fine_tune(spec, assignment, how.learning, hands, outcomes))
+    if how.learning.rule != "none":
+        return (yield from learn_by_pulses(spec, assignment, how.learning, hands))
+    return None
+
+
 def foreseen(assignment: Assignment, spec: Spec, how: Training) -> list[Pulse]:
-    """All pulses that are known before anything is driven: reads, resets if there are any, inference.
+    """All pulses that are known before anything is driven: reads, resets, of learning, inference.
 
     Whoever has them checked first need not find out at the end, on a worn chip, that it cannot classify.
     """
@@ -121,7 +155,8 @@ def foreseen(assignment: Assignment, spec: Spec, how: Training) -> list[Pulse]:
     resets = _resets(spec, sites, how.reset) if how.reset.enabled else []
     patterns = [assignment.images.pixels, *(pixels for *_, pixels in disturbed(assignment, how.testing))]
     asked = inferences(spec, np.concatenate(patterns), assignment.read_volts, how.inference)
-    return [*_reads(spec, sites, how.reading), *resets, *asked]
+    learning = foreseen_pulses(spec, assignment, how.learning, how.inference)
+    return [*reads(spec, sites, how.reading), *resets, *learning, *asked]
 
 
 def _sites(assignment: Assignment) -> list[int]:
@@ -129,31 +164,9 @@ def _sites(assignment: Assignment) -> list[int]:
     return [int(site) for site in assignment.placement.order()]
 
 
-def _reads(spec: Spec, sites: Sequence[int], how: Reading) -> list[Pulse]:
-    return [read(spec, site, how) for site in sites]
-
-
 def _resets(spec: Spec, sites: Sequence[int], how: Reset) -> list[Pulse]:
     wave = level(spec, -how.volts, how.seconds, longest_edge=1e-6)
     return [select(spec, site, wave, Purpose.RESET) for site in sites]
-
-
-def examine(spec: Spec, sites: Sequence[int], how: Reading) -> Plan[dict[int, float]]:
-    """The conductance [S] of each of these sites, read in one list; NaN where a trace says nothing of it."""
-    pulses = _reads(spec, sites, how)
-    traces = yield pulses
-    return {
-        site: _readable(spec, pulse, trace, site)
-        for site, pulse, trace in zip(sites, pulses, traces, strict=True)
-    }
-
-
-def _readable(spec: Spec, pulse: Pulse, trace: Trace, site: int) -> float:
-    """One bad site must not end the training of the others."""
-    try:
-        return conductance(spec, pulse, trace, site)
-    except BoardFault:
-        return math.nan
 
 
 def reset(spec: Spec, sites: Sequence[int], how: Training) -> Plan[dict[int, float]]:
@@ -162,17 +175,32 @@ def reset(spec: Spec, sites: Sequence[int], how: Training) -> Plan[dict[int, flo
     return (yield from examine(spec, sites, how.reading))
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the devices of a chip, beforehand and from one site to the next."""
+
+    response: Response | None = None
+    experience: Experience = field(default_factory=Experience)
+
+
 def adjust(
     spec: Spec,
     assignment: Assignment,
     present: Mapping[int, float],
     how: Training,
     spent: Mapping[int, Spent],
+    known: Known,
 ) -> Plan[tuple[Outcome, ...]]:
-    """Bring one site after the other from its `present` conductance [S] to its target."""
+    """Bring each site from its `present` conductance [S] to its target: one after the other, or in rounds."""
+
+    def write(site: int, now: float) -> Plan[Outcome]:
+        target, before = float(assignment.targets[site]), spent.get(site, NOTHING)
+        options = (how.programming, how.reading, before, known.response, known.experience)
+        return write_verify(spec, site, target, now, *options)
+
+    if how.programming.visits == "in rounds":
+        return tuple((yield from side_by_side([write(site, now) for site, now in present.items()])))
     outcomes: list[Outcome] = []
     for site, now in present.items():
-        target, before = float(assignment.targets[site]), spent.get(site, NOTHING)
-        plan = write_verify(spec, site, target, now, how.programming, how.reading, before)
-        outcomes.append((yield from plan))
+        outcomes.append((yield from write(site, now)))
     return tuple(outcomes)

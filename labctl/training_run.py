@@ -18,7 +18,7 @@ from labctl.experiment import budget_of
 from labctl.journal import Stored, recompute
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.runfolder import run_folder
-from labctl.running import MEBIBYTE, opened, refuse_finished, refuse_other_board
+from labctl.running import MEBIBYTE, opened, refuse_finished, refuse_other_board, response_for
 from labctl.session import Observer, run
 from labctl.spec import Spec
 from labctl.store import Store
@@ -106,7 +106,8 @@ def rehearse(session: Session, watch: Watch) -> Forecast:
             worst += math.fsum(map(board.spec.worst_joules, pulses))
             watched(pulses, traces, booked)
 
-        plan = train(assignment, board.spec, session.experiment.training)
+        how = session.experiment.training
+        plan = train(assignment, board.spec, how, response=response_for(how, board.spec))
         with board:
             trained = run(plan, board, ledger=ledger, observer=observe)
         return Forecast(assignment, trained, ledger, board.spec, worst)
@@ -172,6 +173,7 @@ def _train(
         session.experiment.training,
         skip_reset=before is not None and before.was_reset,
         spent=before.spent(board.spec) if before else None,
+        response=response_for(session.experiment.training, board.spec),
     )
     observer = watch(assignment, board.spec, ledger)
     trained = run(

@@ -21,6 +21,7 @@ from labctl.errors import BadConfig, BadRun
 from labctl.experiment import Experiment, images_of, read_experiment
 from labctl.images import ImageSet
 from labctl.journal import Journal
+from labctl.learning import Learnt
 from labctl.quantity import printable
 from labctl.running import about_bench, bench_of, booked
 from labctl.tables import reading
@@ -119,5 +120,17 @@ def result(trained: Trained, ledger: Ledger) -> dict[str, Any]:
         "conductances_siemens": [None if math.isnan(one) else one for one in trained.conductances],
         "tested": [asdict(test) for test in trained.tested],
         "outcomes": [asdict(outcome) for outcome in trained.outcomes],
+        "learning": learning(trained.learnt) if trained.learnt else None,
         "bill": booked(ledger),
+    }
+
+
+def learning(learnt: Learnt) -> dict[str, Any]:
+    """For the last note: what came of learning on the chip."""
+    return {
+        "rule": learnt.rule,
+        "epochs": [asdict(epoch) for epoch in learnt.epochs],
+        "frozen": {str(site): why for site, why in learnt.frozen.items()},
+        "offsets_volts": [None if math.isnan(volts) else volts for volts in learnt.offsets],
+        "stopped": learnt.stopped,
     }

@@ -19,6 +19,8 @@ from labctl.characterize.procedure import Column
 from labctl.config import Quantity, Section, dump
 from labctl.experiment import Experiment, images_of, read_experiment
 from labctl.quantity import format_quantity
+from labctl.study.conditions import expanded
+from labctl.study.file import PLAIN, Axis, Claim, Headline, Other, Point, Question, StudyFile, read_study
 from sim_backend.devices import parameters
 from sim_backend.devices.model import Model
 from sim_backend.devices.models import MODELS
@@ -30,6 +32,8 @@ EXPERIMENT_PAGE = ROOT / "docs/reference/experiment-file.md"
 BENCH_PAGE = ROOT / "docs/how-to/describe-a-bench.md"
 CHARACTERIZATION_PAGE = ROOT / "docs/reference/characterization.md"
 CHARACTERIZE_PAGE = ROOT / "docs/how-to/characterize-a-device.md"
+STUDY_PAGE = ROOT / "docs/reference/study-file.md"
+RUN_A_STUDY_PAGE = ROOT / "docs/how-to/run-a-study.md"
 BOARD_PAGE = ROOT / "docs/how-to/write-a-board.md"
 
 
@@ -99,7 +103,7 @@ def allowed_of(field: FieldInfo) -> str:
             return ", ".join(f'`"{one}"`' for one in get_args(kind))
     bounds = [f"{word} {bound}" for note in notes for word, bound in bound_of(note)]
     whole = "an array of whole numbers" if get_origin(field.annotation) is tuple else "a whole number"
-    names = {bool: "`true`, `false`", int: whole, str: "text"}
+    names = {bool: "`true`, `false`", int: whole, float: "a number", str: "text"}
     named = next((names[kind] for kind in kinds if kind in names), "a table")
     return ", ".join([named, *bounds])
 
@@ -133,11 +137,21 @@ def rows_under(page: Path, table: str) -> dict[str, list[str]]:
     return {row[0].strip("`"): row[1:] for row in cells}
 
 
+STUDY_TABLES: dict[str, type[Section]] = {
+    "": StudyFile,
+    "[question]": Question,
+    "question.vary": Axis,
+    "question.vary.points": Point,
+    "[headline]": Headline,
+    "[claim]": Claim,
+    "claim.against": Other,
+}
 TABLES = [
     *[(EXPERIMENT_PAGE, table, model) for table, model in sections(Experiment)],
     *[(BENCH_PAGE, table, model) for table, model in sections(BenchFile)],
     *[(BENCH_PAGE, f"board{'.' * bool(table)}{table}", model) for table, model in sections(NgspiceSettings)],
     *[(CHARACTERIZATION_PAGE, name, settings_of(name)) for name in TITLES],
+    *[(STUDY_PAGE, table, model) for table, model in STUDY_TABLES.items()],
 ]
 
 
@@ -219,6 +233,36 @@ def test_every_example_is_an_experiment_with_images_and_a_bench(path: Path):
     experiment = read_experiment(path)
     assert len(images_of(experiment, path.parent)) > 1
     assert (path.parent / str(experiment.bench)).is_file()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("studies/*.toml")), ids=lambda path: path.stem)
+def test_every_study_file_can_be_asked(path: Path):
+    assert expanded(read_study(path), path.parent).conditions
+
+
+def test_the_page_of_study_files_has_every_figure():
+    text = STUDY_PAGE.read_text(encoding="utf-8").partition("## Figures")[2]
+    told = [name for line in text.splitlines() for name in re.findall(r"`([^`]+)`", line.split(" | ")[0])]
+    assert [name for name in told if " noise" not in name and " flips" not in name] == list(PLAIN)
+
+
+def test_the_commands_of_the_page_of_studies_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """As they stand there, with one chip in place of four and of twenty."""
+    for name, text in settings_files(RUN_A_STUDY_PAGE):
+        (tmp_path / name).write_text(text.replace("chips = 20", "chips = 1"))
+    monkeypatch.chdir(tmp_path)
+    for folder in ("benches", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    (tmp_path / "README.md").write_text("<!-- study error -->\n<!-- end of study error -->\n")
+    blocks = re.findall(r"```sh\n(.*?)```", RUN_A_STUDY_PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    commands = [shlex.split(line, comments=True) for line in "".join(blocks).splitlines()]
+    assert len(commands) == 6
+    for command in commands:
+        workers = ["--workers", "1"] if command[1] == "study" else []
+        assert cli.run([*command[1:], *workers]) == 0, capsys.readouterr().err
+    assert "labctl study error.toml --question conductance-error" in Path("README.md").read_text()
 
 
 def test_the_page_of_experiments_shows_a_file_with_every_default():

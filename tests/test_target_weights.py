@@ -7,8 +7,10 @@ from labctl.errors import BadImages, Refused
 from labctl.images import Flips, letters, lines_against_diagonals, parse_image_set
 from labctl.network import OUTPUT, Activation, Window
 from labctl.target_weights import (
+    LEAK,
     Noise,
     Recipe,
+    backpropagate,
     gradient,
     loss,
     missed_targets,
@@ -38,6 +40,25 @@ def test_the_gradient_agrees_with_finite_differences() -> None:
             layer[:, *place] -= 2e-6
             assert slope[:, *place] == pytest.approx((above - losses()) / 2e-6, rel=1e-5, abs=1e-8)
             layer[:, *place] += 1e-6
+
+
+def test_a_measured_forward_pass_gives_the_same_slopes_as_a_computed_one() -> None:
+    """Hidden outputs and answers as a chip would show them: the second within `slack` of its rail."""
+    rng, labels = np.random.default_rng(5), np.array([1.0, -1.0, 1.0, -1.0])
+    weights, inputs = (rng.uniform(-0.3, 0.3, (9, 3)), rng.uniform(-1, 1, (3, 1))), rng.random((4, 9))
+    recipe = Recipe()
+    hidden = np.clip(-0.7 * inputs @ weights[0], 0, 1)
+    computed = gradient(weights, inputs, labels, recipe)
+    answers = (-hidden @ weights[1])[:, 0]
+    measured = backpropagate([inputs, hidden], answers, weights, labels, recipe.activations, 1.0)
+    for one, other in zip(computed, measured, strict=True):
+        assert one == pytest.approx(other, abs=1e-12)
+    lifted = np.full((4, 3), 0.01)
+    free, railed = (
+        backpropagate([inputs, lifted], answers, weights, labels, recipe.activations, 1.0, slack)[0]
+        for slack in (0.0, 0.02)
+    )
+    assert railed == pytest.approx(LEAK * free)
 
 
 def test_both_classes_count_the_same() -> None:

@@ -58,14 +58,18 @@ def test_every_dopant_learns_every_letter(dopant: str, letter: str) -> None:
     assert found.answers == pytest.approx(found.predicted, abs=rectifies.get(dopant, 1e-3))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("dopant", DOPANTS)
-def test_devices_that_differ_drift_and_flicker_are_trained_too(dopant: str, seed: int) -> None:
-    goal = assignment("z", dopant)
-    noisy = {"device_to_device": True, "cycle_to_cycle": True, "read_noise": True, "seed": seed}
-    found, _ = trained(compact("network", dopant=dopant, **noisy), goal)
-    assert (np.abs(found.conductances / goal.targets - 1) < 0.05).sum() >= 28
-    assert found.right == 30
+def test_devices_that_differ_drift_and_flicker_are_trained_too(dopant: str) -> None:
+    goal, close = assignment("z", dopant), list[int]()
+    for seed in range(1, 9):
+        noisy = {"device_to_device": True, "cycle_to_cycle": True, "read_noise": True, "seed": seed}
+        found, _ = trained(compact("network", dopant=dopant, **noisy), goal)
+        assert found.right == 30
+        close.append(int((np.abs(found.conductances / goal.targets - 1) < 0.05).sum()))
+    assert (
+        np.median(close) >= 29
+    )  # of 30: a read moves a Cr device at 10 uS, and the last one is not verified
+    assert min(close) >= 26
 
 
 def test_reads_programs_and_inference_are_booked_apart() -> None:

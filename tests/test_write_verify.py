@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labctl.belief import Experience
 from labctl.errors import BoardFault, BoardGone, LabError, LimitExceeded, Refused
 from labctl.limits import Limits
 from labctl.parts import Site
 from labctl.plan import Plan
+from labctl.prediction import Response
 from labctl.pulse import Flag, Pulse, Purpose, Trace
 from labctl.spec import Spec
 from labctl.write_verify import (
@@ -77,9 +79,13 @@ def program(
     spent: Spent | None = None,
     error: LabError | None = None,
     fails_at: int = 1,
+    response: Response | None = None,
+    experience: Experience | None = None,
 ) -> Programmed:
     """Run a plan on the device; `error` is what the list of that number ends in, from 1 on."""
-    plan: Plan[Outcome] = write_verify(spec, 0, target, device.siemens, how, READING, spent or Spent())
+    plan: Plan[Outcome] = write_verify(
+        spec, 0, target, device.siemens, how, READING, spent or Spent(), response, experience
+    )
     lists: list[Sequence[Pulse]] = []
     try:
         pulses = next(plan)

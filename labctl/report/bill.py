@@ -75,8 +75,8 @@ def picture(told: Summary, ledger: Ledger) -> Figure | None:
     figure = sheet(*SIZE, "What the run cost", _subtitle(told, ledger), str(told.origin))
     upper, half = SMALL_PRINT + 3.35, (SIZE[0] - 2 * MARGIN) / 2
     height = SIZE[1] - HEADING - 0.3 - upper
-    _sinks(axes(figure, MARGIN + 0.65, upper, half - 1.75, height), by_purpose(ledger))
-    _kinds(axes(figure, MARGIN + half + 0.65, upper, half - 1.75, height), by_kind(ledger))
+    sinks(axes(figure, MARGIN + 0.65, upper, half - 1.75, height), by_purpose(ledger))
+    kinds(axes(figure, MARGIN + half + 0.65, upper, half - 1.75, height), by_kind(ledger))
     lower = SMALL_PRINT + 0.65
     spot = axes(figure, MARGIN + 0.65, lower, SIZE[0] - 2 * MARGIN - 0.65, upper - lower - 0.95)
     _sites(spot, told.labels, by_site(ledger, len(told.labels)))
@@ -97,7 +97,7 @@ def _subtitle(told: Summary, ledger: Ledger) -> str:
     return "; ".join(parts)
 
 
-def _sinks(spot: Axes, joules: Mapping[Purpose, Floats]) -> None:
+def sinks(spot: Axes, joules: Mapping[Purpose, Floats]) -> None:
     """A bar a purpose: what devices took, then what series resistors and switches took."""
     from matplotlib.patches import Patch
 
@@ -116,7 +116,8 @@ def _sinks(spot: Axes, joules: Mapping[Purpose, Floats]) -> None:
     spot.legend(handles=keys, loc="lower right", bbox_to_anchor=(1.28, 0.02))
 
 
-def _kinds(spot: Axes, seconds: Mapping[str, float]) -> None:
+def kinds(spot: Axes, seconds: Mapping[str, float]) -> None:
+    """A bar a kind of time."""
     values = np.array(list(seconds.values()))
     factor, unit = metric(float(values.max()), "s")
     spot.barh(np.arange(len(values)), values * factor, 0.6, color=SOFT)

@@ -136,7 +136,7 @@ def summary(journal: Journal) -> Summary:
             labels=tuple(spec.label(site) for site in range(len(spec.sites))),
             crossings=tuple((site.row, site.column) for site in spec.sites),
             tariff=_tariff(meta),
-            goal=_goal(assignment, meta, spec) if assignment else None,
+            goal=_goal(assignment, result, meta, spec) if assignment else None,
             endings=_endings(result, spec) if result else {},
             final=_by_site(result["conductances_siemens"], spec) if result else None,
             answers=_answers(result, meta) if result else None,
@@ -179,16 +179,26 @@ def _tariff(meta: Mapping[str, Any]) -> Tariff:
     )
 
 
-def _goal(assignment: Mapping[str, Any], meta: Mapping[str, Any], spec: Spec) -> Goal:
+def _goal(
+    assignment: Mapping[str, Any], result: Mapping[str, Any], meta: Mapping[str, Any], spec: Spec
+) -> Goal:
     shapes = [np.array(layer, dtype=np.float64).shape for layer in assignment["weights"]]
     sizes = [shapes[0][0], *(neurons for _, neurons in shapes)]
     low, high = map(float, assignment["window_siemens"])
     return Goal(
-        targets=_by_site(assignment["targets_siemens"], spec),
+        targets=_targets(assignment, result, spec),
         layers=place(sizes, [(site.row, site.column) for site in spec.sites]).sites,
         tolerance=parse(meta["experiment"]["training"]["programming"]["tolerance"], "%"),
         window=(low, high),
     )
+
+
+def _targets(assignment: Mapping[str, Any], result: Mapping[str, Any], spec: Spec) -> Floats:
+    """[S], shape (sites,): those that sites were last programmed to; fine tuning moves them."""
+    targets = _by_site(assignment["targets_siemens"], spec)
+    for outcome in result.get("outcomes", ()):
+        targets[int(outcome["site"])] = float(outcome["target"])
+    return targets
 
 
 def _endings(result: Mapping[str, Any], spec: Spec) -> dict[int, Ending]:

@@ -108,11 +108,29 @@ def _pulses(row: Row) -> float:
     return float(sum(row["bill"].get(name, [0])[0] for name in (Purpose.PROGRAM, Purpose.RESET)))
 
 
+def _energy(row: Row) -> float:
+    """[J] delivered."""
+    return total(row, 1) - _testing(row, (1,))
+
+
+def _time(row: Row) -> float:
+    """[s] on the bench: pulses, reads, settling, link."""
+    return sum(total(row, place) for place in range(4, 8)) - _testing(row, range(4, 8))
+
+
+def _energy_with_periphery(row: Row) -> float:
+    """[J] delivered, and what the bench's tariff asks for the electronics around the array."""
+    watts, per_pulse = row["tariff"]
+    pulses = total(row, 0) - _testing(row, (0,))
+    return _energy(row) + watts * _time(row) + per_pulse * pulses
+
+
 _FIGURES: dict[str, Callable[[Row], float]] = {
     "accuracy": lambda row: row["right"] / row["patterns"],
     "pulses": _pulses,
-    "energy": lambda row: total(row, 1) - _testing(row, (1,)),
-    "time": lambda row: sum(total(row, place) for place in range(4, 8)) - _testing(row, range(4, 8)),
+    "energy": _energy,
+    "energy with periphery": _energy_with_periphery,
+    "time": _time,
     "sites within 2 %": lambda row: float(row["within_2"]),
     "sites within 5 %": lambda row: float(row["within_5"]),
     "sites given up": lambda row: float(row["given_up"]),

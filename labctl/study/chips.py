@@ -17,15 +17,16 @@ from typing import Any
 import numpy as np
 
 from labctl.assignment import Assignment, Software, assigned, recipe_for
-from labctl.bench import Bench, BenchFile
+from labctl.bench import Bench, BenchFile, tariff_of
 from labctl.board import Board
 from labctl.config import build
-from labctl.energy import Ledger
+from labctl.energy import Ledger, Tariff
 from labctl.errors import LabError
 from labctl.experiment import Experiment
 from labctl.images import ImageSet
 from labctl.network import Network
 from labctl.pulse import Purpose
+from labctl.running import response_for
 from labctl.session import run
 from labctl.spec import Spec
 from labctl.study.conditions import Condition
@@ -66,14 +67,18 @@ def _trained(job: Job, chip: int) -> Row:
     network = network_of(recipe_for(board.spec, how.software), job.weights[chip % len(job.weights)])
     assignment = assigned(condition.image_set(), network, board.spec, how.missed)
     ledger = Ledger()
+    plan = train(assignment, board.spec, how, response=response_for(how, board.spec))
     with board:
-        trained = run(train(assignment, board.spec, how), board, ledger=ledger)
-    return row_of(assignment, trained, ledger)
+        trained = run(plan, board, ledger=ledger)
+    return row_of(assignment, trained, ledger, tariff_of(build(condition.bench, BenchFile, "the bench")))
 
 
-def row_of(assignment: Assignment, trained: Trained, ledger: Ledger) -> Row:
+def row_of(assignment: Assignment, trained: Trained, ledger: Ledger, tariff: Tariff) -> Row:
     """The numbers of one chip."""
-    errors = np.abs(trained.conductances / assignment.targets - 1)
+    targets = assignment.targets.copy()
+    for outcome in trained.outcomes:  # learning moves targets
+        targets[outcome.site] = outcome.target
+    errors = np.abs(trained.conductances / targets - 1)
     purposes = [(purpose, ledger.total(purpose=purpose)) for purpose in Purpose]
     return {
         "right": trained.right,
@@ -83,6 +88,7 @@ def row_of(assignment: Assignment, trained: Trained, ledger: Ledger) -> Row:
         "within_5": int((errors <= 0.05).sum()),
         "given_up": sum(outcome.ending is not Ending.DONE for outcome in trained.outcomes),
         "sites": len(trained.outcomes),
+        "tariff": [tariff.watts, tariff.joules_per_pulse],
         "bill": {
             str(purpose): [entry.pulses, *entry.joules.tolist(), *entry.seconds.tolist()]
             for purpose, entry in purposes
@@ -106,6 +112,7 @@ def training_of(condition: Condition, chip: int, networks: int) -> Training:
     return how.model_copy(
         update={
             "software": how.software.model_copy(update={"seed": how.software.seed + chip % networks}),
+            "learning": how.learning.model_copy(update={"seed": how.learning.seed + chip}),
             "missed": how.missed.model_copy(update={"seed": how.missed.seed + chip}),
         }
     )

@@ -86,7 +86,7 @@ class Study:
     asked: tuple[Asked, ...]
 
 
-def expanded(file: StudyFile, folder: Path, *, most_chips: int | None = None) -> Study:
+def expanded(file: StudyFile, folder: Path, *, chips: int | None = None) -> Study:
     """All conditions of a study whose file is in `folder`; raises what is wrong with any of them."""
     found: dict[str, Condition] = {}
     asked = list[Asked]()
@@ -94,8 +94,7 @@ def expanded(file: StudyFile, folder: Path, *, most_chips: int | None = None) ->
         places = list[Place]()
         for series, x, changes in _points(question):
             tables = _merged(_merged(file.change, question.change), changes)
-            chips = question.chips or file.chips
-            condition = _condition(file, folder, tables, min(chips, most_chips or chips))
+            condition = _condition(file, folder, tables, chips or question.chips or file.chips)
             before = found.get(condition.key)
             more = max(condition.chips, before.chips if before else 0)
             found[condition.key] = replace(condition, chips=more)

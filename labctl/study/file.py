@@ -14,6 +14,7 @@ axis, once for each of its series. Keys are those of the experiment file and of 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -26,7 +27,12 @@ from labctl.quantity import parse, quoted
 
 Value: TypeAlias = str | int | float | bool
 Disturbance: TypeAlias = Literal["noise", "flips"]
-PLAIN = ("accuracy", "pulses", "energy", "time", "sites within 2 %", "sites within 5 %", "sites given up")
+PLAIN = (
+    *("accuracy", "pulses", "energy", "energy with periphery", "time"),
+    *("sites within 2 %", "sites within 5 %", "sites given up"),
+)
+UNITS = {"energy": "J", "energy with periphery": "J", "time": "s"}
+"""Of figures that are quantities; the others are shares or counts."""
 _TESTED = re.compile(r"accuracy at (?P<level>.+) (?P<kind>noise|flips)")
 
 
@@ -117,6 +123,39 @@ class Question(Section):
     """What is to be known to read the answer."""
 
 
+class Other(Section):
+    """What an answer is held against: the same figure of the same question, elsewhere."""
+
+    series: str | None = None
+    """As the answer's, unless it is said."""
+    x: str | None = None
+
+
+class Cited(Section):
+    """One answer of the study: of this question this figure, at this point of this series."""
+
+    says: str
+    question: Name | None = None
+    """None: the study does not ask it."""
+    metric: Annotated[str, AfterValidator(_is_metric)] = "accuracy"
+    series: str = ""
+    x: str = ""
+    against: Other | None = None
+    """Say how much more or less than there, chip by chip."""
+
+
+class Headline(Cited):
+    """A figure that the study's report begins with."""
+
+
+class Claim(Cited):
+    """What somebody else says, to stand beside what was found."""
+
+    source: str
+    comparable: str
+    """Whether the two may be compared, and why not where not."""
+
+
 class StudyFile(Section):
     """A study file, as it was written."""
 
@@ -132,11 +171,45 @@ class StudyFile(Section):
     change: dict[str, Any] = Field(default_factory=dict)
     """For every condition."""
     question: tuple[Question, ...]
+    headline: tuple[Headline, ...] = ()
+    claim: tuple[Claim, ...] = ()
 
 
 def read_study(path: Path) -> StudyFile:
     """The study in this file; raises `BadConfig` with every mistake."""
-    return checked(read_toml(path, StudyFile), str(path))
+    study = checked(read_toml(path, StudyFile), str(path))
+    asked = {question.name: question for question in study.question}
+    wrong = [line for cited in (*study.headline, *study.claim) for line in _astray(cited, asked)]
+    if wrong:
+        raise BadConfig(
+            "\n  ".join([f"{path}: what is cited is not asked", *wrong]),
+            allowed="a question, one of the figures that it shows, a point and a series of it; or none",
+        )
+    return study
+
+
+def _astray(cited: Cited, asked: Mapping[str, Question]) -> Iterator[str]:
+    """What leads nowhere in a headline or claim."""
+    question = asked.get(cited.question or "")
+    if question is None:
+        if cited.question is not None:
+            yield f"{quoted(cited.says)}: no question {quoted(cited.question)}"
+        return
+    if cited.metric not in question.shows:
+        yield f"{quoted(cited.says)}: {question.name} does not show {quoted(cited.metric)}"
+    other = cited.against or Other()
+    for label in (cited.series, other.series):
+        if label is not None and label not in (_labels(question.by) if question.by else [""]):
+            yield f"{quoted(cited.says)}: {question.name} has no series {quoted(label)}"
+    for label in (cited.x, other.x):
+        known = _labels(question.vary)
+        if label is not None and known and label not in known:
+            yield f"{quoted(cited.says)}: {question.name} has no point {quoted(label)}"
+
+
+def _labels(axis: Axis) -> list[str]:
+    """Of the points of an axis; none where the levels of a test are, which the experiment knows."""
+    return [point.label for point in axis.points] or [str(value) for value in axis.values]
 
 
 def checked(study: StudyFile, source: str) -> StudyFile:

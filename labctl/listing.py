@@ -1,0 +1,65 @@
+"""What there is in a folder of runs: one row a run, one a study, each from its own record alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from labctl.console import Page, Table
+from labctl.errors import BadRun
+from labctl.journal import Journal
+from labctl.study.guarded import guarded
+from labctl.study.record import StudyRecord
+from labctl.summary import bench_of, state_of, subject_of
+
+_RUN = ("run", "what", "state", "right", "bench", "kind", "created")
+STUDY_KIND = "study"
+
+
+def runs_page(base: Path, names: Sequence[str], studies: Sequence[str] = ()) -> Page:
+    """One row each; what cannot be read says so and hides none of the others."""
+    rows = [_run_row(base, name) for name in names]
+    rows += [_study_row(base, name) for name in studies]
+    table = Table(_RUN, [tuple(str(row[key]) for key in _RUN) for row in rows])
+    return Page({"runs": rows}, [table] if rows else [f"no runs in {base}"])
+
+
+def _run_row(base: Path, name: str) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(_RUN, "")
+    try:
+        with Journal.open(base, name) as journal:
+            notes = journal.notes()
+            bench, kind = bench_of(journal)
+            results = [note.body for note in notes if note.kind == "result" and "right" in note.body]
+            right = "".join(f"{body['right']} / {body.get('patterns')}" for body in results[:1])
+            created = str(journal.meta.get("created", ""))[:19]
+            return {
+                **row,
+                "run": name,
+                "what": subject_of(journal),
+                "state": state_of(notes),
+                "right": right,
+                "bench": bench,
+                "kind": kind,
+                "created": created,
+            }
+    except BadRun as error:
+        return {**row, "run": name, "state": f"cannot be read: {error.wrong}"}
+
+
+def _study_row(base: Path, name: str) -> dict[str, Any]:
+    row: dict[str, Any] = {**dict.fromkeys(_RUN, ""), "run": name}
+    try:
+        with guarded(base / name), StudyRecord.open(base, name) as record:
+            done, total = record.counts()
+            return {
+                **row,
+                "what": record.file.name,
+                "state": "finished" if done == total else f"{done} of {total} chips",
+                "bench": Path(record.file.bench).stem,
+                "kind": STUDY_KIND,
+                "created": str(record.meta.get("created", ""))[:19],
+            }
+    except BadRun as error:
+        return {**row, "kind": STUDY_KIND, "state": f"cannot be read: {error.wrong}"}

@@ -1,0 +1,130 @@
+"""Programming by prediction: a model says which pulse leads to the target, responses correct the model.
+
+The next pulse is worked out from what is believed of the device (`labctl.believed_device`). Its
+duration is the one at which devices of this kind scatter least. It aims short of the target by a part
+of what it may go wrong, because to erase is less certain than to grow; and a device that lies a
+little too high is left to the scatter of a further small pulse.
+"""
+
+from __future__ import annotations
+
+import math
+
+from labctl.belief import Experience
+from labctl.believed_device import BelievedDevice, Side, Step
+from labctl.plan import Plan
+from labctl.prediction import Response
+from labctl.programming import (
+    Bounds,
+    Effort,
+    Ending,
+    Programming,
+    Reading,
+    bounds,
+    cap,
+    edge_of,
+    programming_pulse,
+    read,
+    sent,
+)
+from labctl.spec import Spec
+
+CAUTION = {+1: 1.0, -1: 0.15}
+"""Standard deviations of where a pulse may lead by which it aims short of the target: rising, falling."""
+LEAST_CAUTION = 0.3
+"""Of that, on a chip that was found to be steady: there an overshoot is soon undone."""
+SLACK = 0.25
+"""Of the scatter of reads: that much overshoot is none."""
+BAND = 0.9
+"""Of the scatter of reads: a device that lies higher than this is erased, no other."""
+BELOW = 0.02
+"""Of ln G: an erasing pulse aims that far below the target, from where it can grow again."""
+SMALLEST = 0.1
+"""Of the tolerance: no pulse aims to move less."""
+WEAKEST = 0.01
+"""Of the most volts: for a device that is believed to move more than it should at any."""
+SETTLED = 7.0
+"""Of the board's time constant: shorter pulses than this are not predicted well."""
+LAG = 1.7
+"""Of the same: what a pulse loses while the voltage rises at the device."""
+
+
+def predictive(
+    spec: Spec,
+    site: int,
+    target: float,
+    how: Programming,
+    reading: Reading,
+    effort: Effort,
+    response: Response,
+    experience: Experience,
+) -> Plan[tuple[Ending, str]]:
+    """Bring one site to `target` [S] from where `effort` last read it; why it ended."""
+    allowed = {sign: bounds(spec, site, sign, how) for sign in (+1, -1)}
+    device = BelievedDevice(response, experience, allowed, effort.path[-1], 0.25 * how.tolerance)
+    probe, ending, reason = read(spec, site, reading), Ending.DONE, ""
+    while not abs(effort.path[-1] - target) <= how.tolerance * target:
+        side, move = _wanted(device, math.log(target), how.tolerance)
+        ending = cap(effort, side.idle, how)
+        if ending is not Ending.DONE:
+            break
+        step = _step(spec, device, side, move, SMALLEST * how.tolerance)
+        pulse = programming_pulse(spec, site, step.volts, step.width)
+        after, ending, reason = yield from sent(spec, site, pulse, probe, effort)
+        if ending is not Ending.DONE:
+            break
+        device.learn(step, after)
+    device.teach()
+    return ending, reason
+
+
+def _wanted(device: BelievedDevice, goal: float, tolerance: float) -> tuple[Side, float]:
+    """The polarity of the next pulse, and by how much it is to move ln G."""
+    missing = goal - device.level
+    if missing > -max(BAND * device.scatter, 0.5 * tolerance):
+        return device.sides[+1], max(missing, SMALLEST * tolerance)
+    return device.sides[-1], missing - BELOW
+
+
+def _step(spec: Spec, device: BelievedDevice, side: Side, move: float, smallest: float) -> Step:
+    """The pulse for this movement, or for a part of it where it may lead too far; or the strongest."""
+    shortest, longest, lost = _durations(spec, device.siemens, side.bounds)
+    goal = math.exp(device.level + move)
+    seconds, scatter = device.response.gentlest(
+        device.siemens, goal, side.bounds.ohms, side.most, shortest, longest
+    )
+    volts = device.volts(side, move, seconds)
+    while not math.isfinite(volts) and seconds < longest and not device.easy(side, move, seconds):
+        seconds = min(3 * seconds, longest)
+        volts = device.volts(side, move, seconds)
+    strongest, limited = False, not math.isfinite(volts)
+    if limited:
+        strongest = not device.easy(side, move, seconds)
+        volts = side.most if strongest else WEAKEST * side.most
+        move = device.moved(side, volts, seconds)
+    slope = device.slope(side, volts, seconds, side.shift.mean)
+    scatter *= math.sqrt(device.experience.unrest)
+    sigma = math.hypot(slope * math.sqrt(side.shift.variance), scatter)
+    part = 1.0 if limited else _part(device, side.sign, abs(move), sigma, smallest)
+    if part < 1 and math.isfinite(less := device.volts(side, part * move, seconds)):
+        volts = less
+    width = min(max(seconds + lost, side.bounds.shortest), side.bounds.longest)
+    expected = device.level + part * move
+    return Step(side, volts, width, seconds, expected, part * slope, part * scatter, strongest)
+
+
+def _durations(spec: Spec, siemens: float, allowed: Bounds) -> tuple[float, float, float]:
+    """[s] that a device may see the full voltage, shortest and longest, and what a pulse has besides."""
+    lag = LAG * spec.response_seconds
+    first = min(max(allowed.shortest, SETTLED * spec.response_seconds), allowed.longest)
+    edge = edge_of(spec, first)
+    most = min(lag + edge, 0.5 * first)  # the same for every state: what follows from it is remembered
+    lost = min(lag / (1 + siemens * allowed.ohms) + edge, most)
+    return first - most, allowed.longest - most, lost
+
+
+def _part(device: BelievedDevice, sign: int, size: float, sigma: float, smallest: float) -> float:
+    """Which part of a movement to ask for, where ln G after all of it is uncertain by `sigma`."""
+    caution = CAUTION[sign] * min(max(device.experience.unrest, LEAST_CAUTION), 1.0)
+    careful = (size + SLACK * device.scatter) / (1 + caution * sigma / size)
+    return min(max(careful, smallest) / size, 1.0)
