@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from labctl.pulse import Trace
@@ -127,6 +127,13 @@ class Misbehaved(LabError):
     ) -> None:
         super().__init__(wrong, allowed=allowed, outputs=outputs, saved=saved, todo=todo)
         self.traces: tuple[Trace, ...] = tuple(traces)
+
+    def with_traces(self, traces: Sequence[Trace]) -> Self:
+        """The same error with other traces; not by `copy`, which other packages change for errors."""
+        other = type(self).__new__(type(self), *self.args)
+        other.__dict__.update(self.__dict__)
+        other.__cause__, other.traces = self.__cause__, tuple(traces)
+        return other
 
 
 class BoardFault(Misbehaved):

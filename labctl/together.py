@@ -11,7 +11,6 @@ is unknown is ever sent again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from copy import copy
 from typing import Generic, TypeVar
 
 from labctl.errors import Misbehaved, Refused
@@ -113,8 +112,7 @@ def _after(error: Misbehaved, members: Sequence[_Member[T]]) -> list[_Member[T]]
     ends = _ends(members)
     failed = next((index for index, end in enumerate(ends) if end > len(error.traces)), len(members) - 1)
     first = ends[failed - 1] if failed else 0
-    its_own = copy(error)
-    its_own.traces = error.traces[first:]
+    its_own = error.with_traces(error.traces[first:])
     _served(members[:failed], error.traces[:first])
     members[failed].fail(its_own)
     return list(members[failed + 1 :])
