@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import boards, journal, models, programming, recovery, session
+from benchmarks import boards, journal, models, programming, recovery, session, study
 from benchmarks.table import Table
 
 ALL: dict[str, Callable[[], Table]] = {
@@ -19,6 +19,7 @@ ALL: dict[str, Callable[[], Table]] = {
     "programming": programming.programming,
     "trains": programming.trains,
     "recovery": recovery.recovery,
+    "study": study.workers,
 }
 
 

@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 from benchmarks.table import Table, told
-from labctl.assignment import assign
 from labctl.bench import Bench
 from labctl.energy import Ledger
 from labctl.experiment import images_of, read_experiment
 from labctl.session import run
-from labctl.training import train
+from labctl.training.assignment import assign
+from labctl.training.controller import train
 from labctl.training_run import Finished, begin
 from labctl.training_session import Session
 

@@ -14,14 +14,15 @@ from typing import Annotated, Any
 
 import typer
 
-from labctl import console, fit_command
-from labctl.characterize_command import characterize
+from labctl import console
+from labctl.commands.characterize import characterize
+from labctl.commands.fit import export, fit
+from labctl.commands.follow import follow
+from labctl.commands.options import RUNS, BenchFile, Json, RunName, Runs, Yes, ask_before_wear, place, say
+from labctl.commands.report import report
+from labctl.commands.study import Scheduler, WorkerCount, go_on, study
 from labctl.console import Exit
 from labctl.errors import LabError, Refused
-from labctl.follow import follow
-from labctl.options import RUNS, BenchFile, Json, RunName, Runs, Yes, ask_before_wear, place, say
-from labctl.report_command import report
-from labctl.study_command import Scheduler, WorkerCount, go_on, study
 
 EPILOG = """\b
 Exit codes:
@@ -87,8 +88,8 @@ def resume(
     from labctl import characterization_run, training_run
     from labctl.characterization_record import is_characterization
     from labctl.journal import Journal
+    from labctl.pages.run import heading
     from labctl.study.record import is_study
-    from labctl.summary import heading
 
     base, name = place(run, runs)
     if is_study(base, name):
@@ -117,8 +118,8 @@ app.command()(study)
 @app.command("dry-run")
 def dry_run(experiment: ExperimentFile, bench: OtherBench = None, as_json: Json = False) -> int:
     """Train a simulated chip instead: what a session would cost, and whether its budget would do."""
-    from labctl.progress import Progress
-    from labctl.summary import forecast_page
+    from labctl.commands.progress import Progress
+    from labctl.pages.run import forecast_page
     from labctl.training_run import rehearse
     from labctl.training_session import read_session
 
@@ -141,7 +142,7 @@ def check(
 
     from labctl import contract
     from labctl.bench import Bench
-    from labctl.summary import verdicts_page
+    from labctl.pages.run import verdicts_page
 
     found = Bench.read(bench)
     if programming and not yes:
@@ -157,7 +158,7 @@ def check(
 @app.command("runs")
 def list_runs(runs: Runs = RUNS, as_json: Json = False) -> int:
     """List the runs and studies that there are."""
-    from labctl.listing import runs_page
+    from labctl.pages.listing import runs_page
     from labctl.runfolder import names_of_runs, names_of_studies
 
     console.show(runs_page(runs, names_of_runs(runs), names_of_studies(runs)), as_json)
@@ -168,10 +169,10 @@ def list_runs(runs: Runs = RUNS, as_json: Json = False) -> int:
 def show(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
     """Say what became of a run or study."""
     from labctl.journal import Journal
+    from labctl.pages.run import run_page
+    from labctl.pages.study import study_page
     from labctl.study.guarded import guarded
     from labctl.study.record import StudyRecord, is_study
-    from labctl.study_summary import study_page
-    from labctl.summary import run_page
 
     base, name = place(run, runs)
     if is_study(base, name):
@@ -186,8 +187,8 @@ def show(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
 @app.command()
 def bill(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
     """Work out the bill again from what is stored, and compare it with what was booked."""
-    from labctl import statement
     from labctl.journal import Journal
+    from labctl.pages import bill as statement
     from labctl.study.record import is_study
 
     base, name = place(run, runs)
@@ -213,7 +214,7 @@ def doctor(
 ) -> int:
     """See whether this machine is ready: libraries, what benches need, the folder of runs."""
     from labctl import doctor as practice
-    from labctl.summary import findings_page
+    from labctl.pages.run import findings_page
 
     findings = practice.examine(runs, bench or sorted(BENCHES.glob("*.toml")))
     console.show(findings_page(findings), as_json)
@@ -235,8 +236,8 @@ def version(as_json: Json = False) -> int:
 
 
 app.command()(report)
-app.command()(fit_command.fit)
-app.command()(fit_command.export)
+app.command()(fit)
+app.command()(export)
 
 
 # ---- errors and exit codes ---------------------------------------------------------------------

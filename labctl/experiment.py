@@ -11,7 +11,7 @@ from labctl.config import Joules, Name, PositiveSeconds, Section, read_toml
 from labctl.errors import BadConfig
 from labctl.images import ImageSet, letters, lines_against_diagonals, read_image_set
 from labctl.limits import Budget
-from labctl.training import Training
+from labctl.training.controller import Training
 
 
 class Images(Section):

@@ -17,10 +17,10 @@ from labctl.config import build, dump
 from labctl.energy import Ledger
 from labctl.errors import BadRun
 from labctl.journal import Journal
-from labctl.prediction import Prediction, Response, load
+from labctl.programming.prediction import Prediction, Response, load
 from labctl.spec import Spec
 from labctl.store import Store
-from labctl.training import Training
+from labctl.training.controller import Training
 
 MEBIBYTE = 2**20
 

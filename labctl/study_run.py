@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from labctl.assignment import assigned
 from labctl.bench import Bench, BenchFile
 from labctl.config import build
-from labctl.errors import Stopped
+from labctl.errors import Refused, Stopped
 from labctl.experiment import Experiment
 from labctl.network import Network
 from labctl.runfolder import JOURNAL
+from labctl.running import response_for
 from labctl.study.chips import (
     Job,
     jobs,
@@ -35,7 +35,8 @@ from labctl.study.chips import (
 from labctl.study.conditions import Condition, Study
 from labctl.study.record import StudyRecord
 from labctl.study.workers import Workers
-from labctl.training import foreseen
+from labctl.training.assignment import assigned
+from labctl.training.controller import foreseen
 from labctl.training_run import Watch, begin, resume
 from labctl.training_session import Session
 
@@ -81,13 +82,22 @@ def run_study(
 
 def preflight(study: Study) -> None:
     """Raise what would make every chip of a condition fail, before the first is begun."""
-    for condition in study.conditions.values():
-        spec, _, recipe = recipe_of(condition)
-        how = training_of(condition, 0, 1)
-        shapes = [np.zeros(pair) for pair in pairwise(recipe.sizes)]
-        network = Network(tuple(shapes), recipe.activations)  # of any weights: pulses do not depend on them
-        assignment = assigned(condition.image_set(), network, spec, how.missed)
-        spec.check(foreseen(assignment, spec, how))
+    for key, condition in study.conditions.items():
+        try:
+            _check(condition)
+        except Refused as error:
+            asking = [one.question.name for one in study.asked if key in {at.condition for at in one.places}]
+            error.wrong = f"question {', '.join(asking)}: {error.wrong}"
+            raise
+
+
+def _check(condition: Condition) -> None:
+    spec, _, recipe = recipe_of(condition)
+    how = training_of(condition, 0, 1)
+    response_for(how, spec)
+    shapes = [np.zeros(pair) for pair in pairwise(recipe.sizes)]
+    network = Network(tuple(shapes), recipe.activations)  # of any weights: pulses do not depend on them
+    spec.check(foreseen(assigned(condition.image_set(), network, spec, how.missed), spec, how))
 
 
 def _until(stop: Callable[[], bool], jobs: Iterator[Job]) -> Iterator[Job]:

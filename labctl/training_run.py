@@ -11,18 +11,19 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from labctl.assignment import Assignment, assign
 from labctl.board import Board
 from labctl.energy import Charge, Ledger
 from labctl.experiment import budget_of
 from labctl.journal import Stored, recompute
+from labctl.programming.write_verify import Spent
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.runfolder import run_folder
 from labctl.running import MEBIBYTE, opened, refuse_finished, refuse_other_board, response_for
 from labctl.session import Observer, run
 from labctl.spec import Spec
 from labctl.store import Store
-from labctl.training import Trained, foreseen, train
+from labctl.training.assignment import Assignment, assign
+from labctl.training.controller import Trained, foreseen, train
 from labctl.training_session import (
     Session,
     about,
@@ -31,7 +32,6 @@ from labctl.training_session import (
     result,
     session_of,
 )
-from labctl.write_verify import Spent
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from labctl.assignment import Assignment
 from labctl.bench import Bench
 from labctl.config import build, dump
 from labctl.energy import Ledger
@@ -21,11 +20,12 @@ from labctl.errors import BadConfig, BadRun
 from labctl.experiment import Experiment, images_of, read_experiment
 from labctl.images import ImageSet
 from labctl.journal import Journal
-from labctl.learning import Learnt
 from labctl.quantity import printable
 from labctl.running import about_bench, bench_of, booked
 from labctl.tables import reading
-from labctl.training import Trained
+from labctl.training.assignment import Assignment
+from labctl.training.controller import Trained
+from labctl.training.learning.options import Learnt
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The devices of a parameter file, of any device model, as `labctl.prediction.Response`.
+"""The devices of a parameter file, of any device model, as `labctl.programming.prediction.Response`.
 
 What a pulse does to the typical device is an integral (`sim_backend.prediction_kernel`). How far
 others differ from it follows from the spreads that its file states, each parameter moved by one
@@ -11,7 +11,7 @@ from math import exp, isfinite, log
 
 import numpy as np
 
-from labctl.prediction import Scatter, Threshold
+from labctl.programming.prediction import Scatter, Threshold
 from labctl.pulse import Floats
 from sim_backend.devices import parameters
 from sim_backend.devices.equations import current, prepared, rate
@@ -38,7 +38,7 @@ TYPICAL_SECONDS = 5e-4
 
 
 class DeviceModel:
-    """The devices of a parameter file, of any model, as `labctl.prediction.Response`."""
+    """The devices of a parameter file, of any model, as `labctl.programming.prediction.Response`."""
 
     def __init__(self, device: str, read_volts: float = 0.1) -> None:
         """A dopant ("Cr") or a parameter file; raises `Unavailable` and `BadConfig` as loading does."""

@@ -28,10 +28,10 @@ from labctl.characterize import TITLES, protocol_of
 from labctl.console import Exit
 from labctl.errors import BadRun, Refused, Stopped, StorageFault
 from labctl.journal import Journal
+from labctl.pages.bill import statement
+from labctl.pages.run import state_of
 from labctl.pulse import Pulse, Purpose, Trace
-from labctl.statement import statement
 from labctl.store import Store
-from labctl.summary import state_of
 from sim_backend.compact import CompactBoard
 from tests.test_cli import Shell
 

@@ -25,11 +25,11 @@ from labctl.errors import BadConfig, BoardFault, Refused
 from labctl.limits import Limits
 from labctl.parts import Shapes, Site
 from labctl.plan import Plan
+from labctl.programming.write_verify import Reading
 from labctl.pulse import Floats, Pulse, Purpose, Trace
 from labctl.session import run
 from labctl.shapes import square
 from labctl.spec import Spec
-from labctl.write_verify import Reading
 from tests.boards import OHMS, SPEC, NullBoard, compact, spec_with
 
 

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from labctl import cli, console, contract, training_run
-from labctl.assignment import assign
 from labctl.board import Board
+from labctl.commands.progress import Progress
 from labctl.console import Exit, Page, Table
 from labctl.energy import Charge, Ledger
 from labctl.errors import BoardGone, LabError, Misbehaved, Outputs, Refused, Stopped, StorageFault
-from labctl.progress import Progress
 from labctl.pulse import Flag, Pulse, Purpose, Trace
 from labctl.quantity import parse
+from labctl.training.assignment import assign
 from labctl.training_session import read_session
 from sim_backend.compact import CompactBoard
 
@@ -535,7 +535,7 @@ def test_on_a_terminal_progress_is_a_bar(watched: tuple[Any, Any], monkeypatch: 
     stream = Terminal()
     seconds = iter(range(10**6))
     with monkeypatch.context() as patch:
-        patch.setattr("labctl.progress.time.monotonic", lambda: float(next(seconds)))
+        patch.setattr("labctl.commands.progress.time.monotonic", lambda: float(next(seconds)))
         with Progress(stream=stream) as progress:
             driven(progress, watched, Purpose.PROGRAM, list(range(30)))
     assert "sites" in stream.getvalue()

@@ -18,8 +18,8 @@ import pytest
 
 from labctl.errors import BadRun
 from labctl.journal import Journal, Stored
+from labctl.pages.bill import statement
 from labctl.pulse import Purpose
-from labctl.statement import statement
 from tests.trainee import ROOT, SESSION
 
 KILLS = int(os.environ.get("LABCTL_KILLS", "10"))

@@ -12,27 +12,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labctl import cli, fine_tuning
-from labctl.assignment import Assignment, assign
+from labctl import cli
 from labctl.board import Board
-from labctl.circuit import Circuit, flattened, matrices, measured_circuit, probes
 from labctl.config import build, dump
 from labctl.energy import Ledger
 from labctl.errors import BadConfig, BoardFault, LabError, LimitExceeded
 from labctl.images import letters
-from labctl.inference import Inference
-from labctl.learning import Delta, Learning, Manhattan
-from labctl.learning_rules import FIRST_CHANGE, DeltaRule, ManhattanRule, measured_slopes
 from labctl.network import HIDDEN, OUTPUT, Activation, Amplifier, Window, amplifiers, chip_volts
 from labctl.plan import Plan
-from labctl.programming import Programming
+from labctl.programming.common import Programming
 from labctl.pulse import Floats, Pulse, Purpose, Trace
-from labctl.pulse_learning import each, foreseen_pulses, noisy_pixels
-from labctl.retraining import Retraining, descend, judge, orders, retrain, slope
 from labctl.session import run
 from labctl.spec import Spec
-from labctl.target_weights import importance
-from labctl.training import Trained, Training, train
+from labctl.training.assignment import Assignment, assign
+from labctl.training.controller import Trained, Training, train
+from labctl.training.inference import Inference
+from labctl.training.learning import fine_tuning
+from labctl.training.learning.circuit import Circuit, flattened, matrices, measured_circuit, probes
+from labctl.training.learning.options import Delta, Learning, Manhattan
+from labctl.training.learning.pulses import each, foreseen_pulses, noisy_pixels
+from labctl.training.learning.retraining import Retraining, descend, judge, orders, retrain, slope
+from labctl.training.learning.rules import FIRST_CHANGE, DeltaRule, ManhattanRule, measured_slopes
+from labctl.training.target_weights import importance
 from tests.boards import compact
 
 ROOT = Path(__file__).parents[1]

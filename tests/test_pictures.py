@@ -15,6 +15,7 @@ from labctl.energy import Charge, Ledger, charges
 from labctl.errors import BadRun, Stopped
 from labctl.experiment import Experiment, images_of, read_experiment
 from labctl.journal import Journal, Outcome, Stored, recompute
+from labctl.programming.write_verify import Ending
 from labctl.pulse import Flag, Pulse, Purpose, Trace
 from labctl.report import answers, bill, conductances, paths
 from labctl.report.grid import Grid
@@ -26,7 +27,6 @@ from labctl.report.summary import Answers, Goal, State, summary
 from labctl.shapes import square
 from labctl.store import Store
 from labctl.training_run import Session, begin
-from labctl.write_verify import Ending
 from tests.boards import OHMS, SPEC, NullBoard
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,12 +10,12 @@ from labctl.board import Board
 from labctl.energy import Ledger
 from labctl.errors import BadConfig, Unavailable
 from labctl.plan import Plan
-from labctl.prediction import Prediction, Response, load
+from labctl.programming.prediction import Prediction, Response, load
+from labctl.programming.write_verify import Reading, read
 from labctl.pulse import Purpose
 from labctl.reading import conductance
 from labctl.session import run
 from labctl.shapes import square
-from labctl.write_verify import Reading, read
 from sim_backend.devices import parameters
 from sim_backend.devices.equations import current, prepared
 from sim_backend.devices.models import MODELS

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from labctl import cli
+from labctl.commands.study_progress import StudyProgress
 from labctl.console import Exit
 from labctl.errors import BadConfig, BadRun, BoardGone, LimitExceeded, Stopped
 from labctl.study.answers import answers, compared, figures
@@ -24,7 +25,6 @@ from labctl.study.conditions import Condition, Study, expanded
 from labctl.study.file import Metric, metric, only, read_study
 from labctl.study.record import StudyRecord
 from labctl.study.workers import Here, Processes
-from labctl.study_progress import StudyProgress
 from labctl.study_run import preflight, run_study
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,7 +6,7 @@ import pytest
 from labctl.errors import BadImages, Refused
 from labctl.images import Flips, letters, lines_against_diagonals, parse_image_set
 from labctl.network import OUTPUT, Activation, Window
-from labctl.target_weights import (
+from labctl.training.target_weights import (
     LEAK,
     Noise,
     Recipe,

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labctl.assignment import Assignment, assign, predicted
 from labctl.board import Board
 from labctl.codec import encode_pulse
 from labctl.config import build
@@ -17,11 +16,12 @@ from labctl.errors import BadConfig, BoardFault, Refused
 from labctl.images import letters
 from labctl.parts import Shapes
 from labctl.plan import Plan
+from labctl.programming.write_verify import Ending, Programming, Spent
 from labctl.pulse import Flag, Pulse, Purpose, Trace
 from labctl.session import run
 from labctl.spec import Spec
-from labctl.training import Reset, Trained, Training, examine, foreseen, train
-from labctl.write_verify import Ending, Programming, Spent
+from labctl.training.assignment import Assignment, assign, predicted
+from labctl.training.controller import Reset, Trained, Training, examine, foreseen, train
 from sim_backend.devices.model import HEAD, SPEED
 from tests.boards import compact
 

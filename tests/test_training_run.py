@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 
 from labctl import training_run
-from labctl.assignment import Assignment
 from labctl.bench import Bench
 from labctl.energy import Charge, Ledger
 from labctl.errors import BadConfig, BadRun, LimitExceeded, Refused, Stopped, Unavailable
 from labctl.experiment import Experiment, images_of
 from labctl.journal import Journal, Stored, recompute
+from labctl.pages.bill import statement
+from labctl.pages.run import state_of
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.running import new_name
 from labctl.session import Observer
 from labctl.spec import Spec
-from labctl.statement import statement
 from labctl.store import Store
-from labctl.summary import state_of
+from labctl.training.assignment import Assignment
 from labctl.training_session import Session, read_session
 
 ROOT = Path(__file__).resolve().parent.parent

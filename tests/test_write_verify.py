@@ -12,15 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.belief import Experience
 from labctl.errors import BoardFault, BoardGone, LabError, LimitExceeded, Refused
 from labctl.limits import Limits
 from labctl.parts import Site
 from labctl.plan import Plan
-from labctl.prediction import Response
-from labctl.pulse import Flag, Pulse, Purpose, Trace
-from labctl.spec import Spec
-from labctl.write_verify import (
+from labctl.programming.belief import Experience
+from labctl.programming.prediction import Response
+from labctl.programming.write_verify import (
     IDLE_MOST,
     Ending,
     Outcome,
@@ -30,6 +28,8 @@ from labctl.write_verify import (
     read,
     write_verify,
 )
+from labctl.pulse import Flag, Pulse, Purpose, Trace
+from labctl.spec import Spec
 
 SERIES = 1_000.0
 LIMITS = Limits(-2.0, 2.0, amps=1e-3, least_ohms=1_000.0, seconds=0.1)

@@ -9,16 +9,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labctl.belief import Experience, Level
 from labctl.energy import Ledger
 from labctl.errors import BoardFault, BoardGone, LimitExceeded, Refused
 from labctl.limits import Limits
 from labctl.parts import Site
 from labctl.plan import Plan
-from labctl.prediction import Prediction, Response, Scatter, Threshold, load
+from labctl.programming.belief import Experience, Level
+from labctl.programming.prediction import Prediction, Response, Scatter, Threshold, load
+from labctl.programming.write_verify import (
+    IDLE_MOST,
+    Ending,
+    Outcome,
+    Programming,
+    Reading,
+    Spent,
+    read,
+    write_verify,
+)
 from labctl.pulse import Flag, Floats, Pulse, Purpose, Trace
 from labctl.session import run
-from labctl.write_verify import IDLE_MOST, Ending, Outcome, Programming, Reading, Spent, read, write_verify
 from tests.boards import compact
 from tests.test_write_verify import READING, SLOW, SPEC, TARGET, Broken, Device, program
 

@@ -127,7 +127,9 @@ def nursery(base: Path, trials: int, number: int, seed: int) -> None:
 
 def warm() -> None:
     """Import what a session imports, so that a child starts with it."""
-    from labctl import progress, summary, training_run  # noqa: F401
+    from labctl import training_run  # noqa: F401
+    from labctl.commands import progress  # noqa: F401
+    from labctl.pages import run  # noqa: F401
     from sim_backend import compact  # noqa: F401
 
 

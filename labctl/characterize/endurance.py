@@ -25,10 +25,10 @@ from labctl.characterize.tables import column
 from labctl.config import Count, PositiveSeconds, PositiveVolts
 from labctl.energy import charges
 from labctl.plan import Plan
+from labctl.programming.write_verify import Reading
 from labctl.pulse import Floats, Pulse, Purpose, Trace
 from labctl.shapes import join
 from labctl.spec import Spec
-from labctl.write_verify import Reading
 
 STEPS = (1, 2, 5)
 STUCK = 1.05

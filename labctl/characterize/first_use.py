@@ -23,9 +23,9 @@ from labctl.characterize.probing import read, siemens_or_nan, steady
 from labctl.characterize.procedure import Capped, Column, Figures, Procedure, Row
 from labctl.config import PositiveOhms, PositiveSeconds, Quantity
 from labctl.plan import Plan
+from labctl.programming.write_verify import Reading
 from labctl.pulse import Pulse
 from labctl.spec import Spec
-from labctl.write_verify import Reading
 
 SUB_THRESHOLD = 0.1
 """[V] that no first look exceeds."""

@@ -30,11 +30,11 @@ from labctl.config import PositiveSeconds, Quantity
 from labctl.errors import Refused
 from labctl.estimates import Interval, bootstrap, line, spread
 from labctl.plan import Plan
+from labctl.programming.write_verify import Reading
 from labctl.pulse import Floats, Pulse, Purpose
 from labctl.reading import SETTLED
 from labctl.shapes import Wave
 from labctl.spec import Spec
-from labctl.write_verify import Reading
 
 MOST_AT_ONCE = 256
 LONGEST_LIST = 30.0

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from labctl.addressing import drive, level, select
 from labctl.errors import BoardFault, Refused
+from labctl.programming.write_verify import TIME_CONSTANTS, Reading
 from labctl.pulse import Floats, Pulse, Purpose, Trace
 from labctl.reading import conductance, row_conductances, settled
 from labctl.shapes import Wave
 from labctl.spec import Spec
-from labctl.write_verify import TIME_CONSTANTS, Reading
 
 
 def probe(spec: Spec, site: int, wave: Wave, purpose: Purpose) -> Pulse:

@@ -23,9 +23,9 @@ from labctl.characterize.tables import column
 from labctl.config import Count, Joules, PositiveOhms, PositiveSeconds, PositiveVolts, Seconds
 from labctl.estimates import Interval, bootstrap, spread, wilson
 from labctl.plan import Plan
+from labctl.programming.write_verify import Reading
 from labctl.pulse import Floats, Pulse, Purpose
 from labctl.spec import Spec
-from labctl.write_verify import Reading
 
 LIMITS = {"C": 100e3}
 """[ohm] Below it a device counts as set: that of the measurements above, of carbon; all others 5 kohm."""

@@ -26,9 +26,9 @@ from labctl.characterize.tables import column
 from labctl.config import Count, PositiveSeconds, PositiveVolts
 from labctl.errors import Refused
 from labctl.plan import Plan
+from labctl.programming.write_verify import Reading
 from labctl.pulse import Pulse, Trace
 from labctl.spec import Spec
-from labctl.write_verify import Reading
 
 SET, RESET = "set", "reset"
 

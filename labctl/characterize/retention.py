@@ -32,9 +32,9 @@ from labctl.config import PositiveFraction, PositiveSeconds, Quantity
 from labctl.errors import Refused
 from labctl.estimates import NORMAL_95, UNKNOWN, Interval, line
 from labctl.plan import Plan
+from labctl.programming.write_verify import Programming, Reading, write_verify
 from labctl.pulse import Floats, Pulse
 from labctl.spec import Spec
-from labctl.write_verify import Programming, Reading, write_verify
 
 LONGEST_WAIT = 60.0
 """[s] in one list of pulses: a run can be stopped between two lists."""

@@ -1,8 +1,8 @@
 """Write-verify statistics: the same targets programmed again and again, and how that went.
 
 Each cycle goes through the targets in the order of the list, each from where the one before ended:
-a list that goes up and down tries both directions. A programming is `labctl.write_verify`, with its
-own caps; the figures are its success, the pulses and joules it took, and the error that was left.
+a list that goes up and down tries both directions. A programming is `labctl.programming.write_verify`, with
+its own caps; the figures are its success, the pulses and joules it took, and the error that was left.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from labctl.config import Count, Joules, Quantity
 from labctl.errors import LimitExceeded, Refused
 from labctl.estimates import Interval, bootstrap, wilson
 from labctl.plan import Plan
+from labctl.programming.write_verify import Ending, Outcome, Programming, Reading, write_verify
 from labctl.pulse import Floats, Pulse, Purpose
 from labctl.spec import Spec
-from labctl.write_verify import Ending, Outcome, Programming, Reading, write_verify
 
 Target = Annotated[float, Quantity("S", above=0)]
 HOPELESS = (Ending.STUCK, Ending.FAULT)

@@ -19,9 +19,9 @@ from labctl.characterize.tables import median_and_spread
 from labctl.config import Count, PositiveFraction, PositiveSeconds, PositiveVolts
 from labctl.errors import Refused
 from labctl.plan import Plan
+from labctl.programming.write_verify import Reading
 from labctl.pulse import Pulse
 from labctl.spec import Spec
-from labctl.write_verify import Reading
 
 SET, RESET = "set", "reset"
 

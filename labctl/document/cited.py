@@ -13,10 +13,10 @@ import numpy as np
 
 from labctl.document.html import micro
 from labctl.estimates import Interval, bootstrap
+from labctl.pages.study import value_of
 from labctl.study.answers import Answer, figures
 from labctl.study.file import Cited, Claim, Metric, metric
 from labctl.study.record import StudyRecord
-from labctl.study_summary import value_of
 
 NOT_ASKED = "not asked in this study"
 NOT_YET = "no chip has answered yet"

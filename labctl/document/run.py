@@ -8,9 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from labctl import statement
 from labctl.characterization_record import META, is_characterization
-from labctl.characterization_summary import characterized_parts
 from labctl.console import Page, Table
 from labctl.document import commands, provenance
 from labctl.document.html import (
@@ -28,11 +26,13 @@ from labctl.document.html import (
 )
 from labctl.errors import BadRun
 from labctl.journal import Journal
+from labctl.pages import bill as statement
+from labctl.pages.characterization import characterized_parts
+from labctl.pages.run import bench_of, run_page, state_of
+from labctl.pages.run import heading as subject
 from labctl.quantity import format_quantity
 from labctl.report.history import history
 from labctl.report.summary import Summary, summary
-from labctl.summary import bench_of, run_page, state_of
-from labctl.summary import heading as subject
 
 ALTS = {
     "conductances": "Maps of the conductances before, as they were to be and after, and of their errors.",

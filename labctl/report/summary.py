@@ -21,10 +21,10 @@ from labctl.energy import Tariff
 from labctl.errors import BadRun, Refused
 from labctl.journal import Journal, Note
 from labctl.network import place, right
+from labctl.programming.write_verify import Ending
 from labctl.pulse import Bools, Floats
 from labctl.quantity import parse, printable
 from labctl.spec import Spec
-from labctl.write_verify import Ending
 
 
 class State(StrEnum):

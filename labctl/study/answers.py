@@ -103,6 +103,11 @@ def _figure(row: Row, figure: Metric) -> float:
     return math.nan
 
 
+def _last_test(row: Row) -> float:
+    """Of the tests with noise; NaN where there was none."""
+    return row["tested"][-1]["right"] / row["tested"][-1]["of"] if row["tested"] else math.nan
+
+
 def _pulses(row: Row) -> float:
     """Those that write."""
     return float(sum(row["bill"].get(name, [0])[0] for name in (Purpose.PROGRAM, Purpose.RESET)))
@@ -127,6 +132,7 @@ def _energy_with_periphery(row: Row) -> float:
 
 _FIGURES: dict[str, Callable[[Row], float]] = {
     "accuracy": lambda row: row["right"] / row["patterns"],
+    "accuracy in the last test": _last_test,
     "pulses": _pulses,
     "energy": _energy,
     "energy with periphery": _energy_with_periphery,

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from labctl.assignment import Assignment, Software, assigned, recipe_for
 from labctl.bench import Bench, BenchFile, tariff_of
 from labctl.board import Board
 from labctl.config import build
@@ -25,14 +24,15 @@ from labctl.errors import LabError
 from labctl.experiment import Experiment
 from labctl.images import ImageSet
 from labctl.network import Network
+from labctl.programming.write_verify import Ending
 from labctl.pulse import Purpose
 from labctl.running import response_for
 from labctl.session import run
 from labctl.spec import Spec
 from labctl.study.conditions import Condition
-from labctl.target_weights import Recipe, train_targets
-from labctl.training import Trained, Training, train
-from labctl.write_verify import Ending
+from labctl.training.assignment import Assignment, Software, assigned, recipe_for
+from labctl.training.controller import Trained, Training, train
+from labctl.training.target_weights import Recipe, train_targets
 
 Row = dict[str, Any]
 """What came of one chip, as JSON can hold it: `row_of` makes it."""

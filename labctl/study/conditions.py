@@ -23,7 +23,7 @@ from labctl.errors import BadConfig
 from labctl.experiment import Experiment, images_of, read_experiment
 from labctl.images import ImageSet
 from labctl.quantity import format_quantity, parse, quoted
-from labctl.study.file import Axis, Point, Question, StudyFile, Value
+from labctl.study.file import Axis, Point, Question, StudyFile, Value, label_of
 from labctl.tomlfile import load
 
 Tables = dict[str, Any]
@@ -117,12 +117,14 @@ def points_of(axis: Axis) -> list[Point]:
     if axis.points:
         return list(axis.points)
     return [
-        Point(label=str(value), at=_number(value, axis.unit), change=_nested(str(axis.key), value))
+        Point(label=label_of(value), at=_number(value, axis.unit), change=_nested(str(axis.key), value))
         for value in axis.values
     ]
 
 
 def _number(value: Value, unit: str | None) -> float | None:
+    if isinstance(value, tuple):
+        return _number(value[0], unit) if len(value) == 1 else None
     if isinstance(value, str):
         return parse(value, unit) if unit else None
     return None if isinstance(value, bool) else float(value)

@@ -25,10 +25,11 @@ from labctl.config import Count, Name, Section, read_toml
 from labctl.errors import BadConfig, BadQuantity
 from labctl.quantity import parse, quoted
 
-Value: TypeAlias = str | int | float | bool
+Value: TypeAlias = str | int | float | bool | tuple[str, ...]
+"""Of a key; a list where the key takes one."""
 Disturbance: TypeAlias = Literal["noise", "flips"]
 PLAIN = (
-    *("accuracy", "pulses", "energy", "energy with periphery", "time"),
+    *("accuracy", "accuracy in the last test", "pulses", "energy", "energy with periphery", "time"),
     *("sites within 2 %", "sites within 5 %", "sites given up"),
 )
 UNITS = {"energy": "J", "energy with periphery": "J", "time": "s"}
@@ -209,7 +210,12 @@ def _astray(cited: Cited, asked: Mapping[str, Question]) -> Iterator[str]:
 
 def _labels(axis: Axis) -> list[str]:
     """Of the points of an axis; none where the levels of a test are, which the experiment knows."""
-    return [point.label for point in axis.points] or [str(value) for value in axis.values]
+    return [point.label for point in axis.points] or [label_of(value) for value in axis.values]
+
+
+def label_of(value: Value) -> str:
+    """A value as it is shown: the parts of a list beside each other."""
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def checked(study: StudyFile, source: str) -> StudyFile:

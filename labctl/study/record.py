@@ -10,40 +10,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
 
 from labctl.config import build, dump
-from labctl.errors import BadRun, StorageFault
+from labctl.errors import BadRun, Outputs, StorageFault
 from labctl.runfolder import JOURNAL, STUDY, Lock, now, refuse_full, refuse_network, run_folder
 from labctl.store import circumstances
 from labctl.study.chips import Row
 from labctl.study.conditions import Asked, Condition, Place, Study
+from labctl.study.database import connect_to_read, connect_to_write, inode, is_remnant, leave_one_file, make
 from labctl.study.file import StudyFile, checked
+from labctl.study.guarded import guarded
 
-APPLICATION = 0x6C616273
-"""SQLite's application_id: "labs"."""
-FORMAT = 1
 BYTES_PER_CHIP = 1500
-
-TABLES = {
-    "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
-    "condition": "CREATE TABLE condition (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID",
-    "weights": "CREATE TABLE weights (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID",
-    "chip": (
-        "CREATE TABLE chip (condition TEXT NOT NULL, chip INTEGER NOT NULL, body TEXT NOT NULL,"
-        " PRIMARY KEY (condition, chip)) STRICT, WITHOUT ROWID"
-    ),
-    "spell": (
-        "CREATE TABLE spell (id INTEGER PRIMARY KEY, began TEXT NOT NULL, workers TEXT NOT NULL,"
-        " chips INTEGER NOT NULL, seconds REAL NOT NULL) STRICT"
-    ),
-}
 
 
 class StudyRecord:
@@ -53,53 +38,53 @@ class StudyRecord:
         self.folder = folder
         self._connection = connection
         self._lock = lock
+        self._inode = inode(folder)
         self.meta: dict[str, Any] = {
             key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM meta")
         }
 
     @classmethod
     def create(cls, base: Path, name: str, study: Study, source: str) -> Self:
-        """Begin a study of that name in the folder of runs; raises `BadRun` where it cannot be."""
+        """Begin a study of that name in the folder of runs; raises `BadRun` where it cannot be.
+
+        What is left of one that was ended while it was made is made anew.
+        """
         folder = run_folder(base, name)
-        if folder.exists():
-            raise BadRun(
-                f"{folder} is there already",
-                allowed="a new name",
-                todo=f"choose another name, or go on with `labctl resume {name}`",
-            )
-        folder.mkdir(parents=True)
-        refuse_network(folder)
-        refuse_full(folder, BYTES_PER_CHIP * sum(one.chips for one in study.conditions.values()))
-        lock = Lock(folder)
-        meta = {
-            **circumstances(),
-            "study": dump(study.file),
-            "source": source,
-            "asked": [[asdict(place) for place in asked.places] for asked in study.asked],
-        }
-        new = folder / f"{STUDY}.new"
-        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
-            _write_tables(connection, meta, study.conditions)
-        new.replace(folder / STUDY)  # at once: a file that is there is whole
-        return cls(folder, _connect(folder, "rw"), lock)
+        _refuse_taken(folder)
+        with _writable(folder), ExitStack() as undo:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = Lock(folder)
+            undo.callback(lock.release)
+            _refuse_taken(folder)  # now that nobody else makes one there
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            refuse_network(folder)
+            refuse_full(folder, BYTES_PER_CHIP * sum(one.chips for one in study.conditions.values()))
+            make(folder, _meta(study, source), study.conditions)
+            record = cls(folder, connect_to_write(folder), lock)
+            undo.pop_all()
+            return record
 
     @classmethod
     def open(cls, base: Path, name: str) -> Self:
-        """A study to read; raises `BadRun` where there is none."""
+        """A study to read; raises `BadRun` where there is none, or none that can be read."""
         folder = run_folder(base, name)
-        return cls(folder, _connect(folder, "ro"), None)
+        with guarded(folder):
+            return cls(folder, connect_to_read(folder), None)
 
     @classmethod
     def resume(cls, base: Path, name: str) -> Self:
-        """A study to go on with; raises `BadRun` where another process is at it."""
+        """A study to go on with; raises `BadRun` where another process is at it, or it is damaged."""
         folder = run_folder(base, name)
-        _connect(folder, "ro").close()
-        lock = Lock(folder)
-        try:
-            return cls(folder, _connect(folder, "rw"), lock)
-        except BaseException:
-            lock.release()
-            raise
+        with guarded(folder), ExitStack() as undo:
+            connect_to_read(folder).close()
+            lock = Lock(folder)
+            undo.callback(lock.release)
+            refuse_full(folder, 0)
+            record = cls(folder, connect_to_write(folder), lock)
+            undo.callback(record.close)
+            record.study()
+            undo.pop_all()
+            return record
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +93,10 @@ class StudyRecord:
         self.close()
 
     def close(self) -> None:
-        """Let others write. May be called twice."""
+        """Leave one plain file, and let others write. May be called twice."""
+        if self._lock is not None:
+            with suppress(sqlite3.Error):  # a reader may be at it, or the disk be full: then the log stays
+                leave_one_file(self._connection)
         self._connection.close()
         if self._lock is not None:
             self._lock.release()
@@ -170,7 +158,9 @@ class StudyRecord:
         self._append("INSERT INTO chip VALUES (?, ?, ?)", values)
 
     def keep_spell(self, workers: str, chips: int, seconds: float) -> None:
-        """That so many chips were done in so many seconds."""
+        """That so many chips were done in so many seconds; nothing is said of none."""
+        if not chips:
+            return
         values = [(now(), workers, chips, seconds)]
         self._append("INSERT INTO spell (began, workers, chips, seconds) VALUES (?, ?, ?, ?)", values)
 
@@ -184,16 +174,22 @@ class StudyRecord:
         self._append("INSERT INTO weights VALUES (?, ?)", [(key, json.dumps(layers))])
 
     def _append(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        if inode(self.folder) != self._inode:  # SQLite would go on writing to a file that nobody can find
+            raise self._failed("it was moved or deleted meanwhile")
         try:
             with self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
                 self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
-            raise StorageFault(
-                f"{self.folder / STUDY} can no longer be written: {error}",
-                saved=self.saved(),
-                todo="see to the disk, then `labctl resume`",
-            ) from error
+            raise self._failed(str(error)) from error
+
+    def _failed(self, why: str) -> StorageFault:
+        return StorageFault(
+            f"{self.folder / STUDY} can no longer be written: {why}",
+            outputs=Outputs.OFF,
+            saved=self.saved(),
+            todo="see to the disk, then `labctl resume`",
+        )
 
     def saved(self) -> str:
         """For whoever waits for it: what is safe by now."""
@@ -206,54 +202,33 @@ def is_study(base: Path, name: str) -> bool:
     return (folder / STUDY).is_file() and not (folder / JOURNAL).exists()
 
 
-def _write_tables(
-    connection: sqlite3.Connection, meta: Mapping[str, Any], conditions: Mapping[str, Condition]
-) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    for sql in TABLES.values():
-        connection.execute(sql)
-    told = {**meta, "order": list(conditions)}
-    connection.executemany(
-        "INSERT INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in told.items()]
-    )
-    connection.executemany(
-        "INSERT INTO condition VALUES (?, ?)",
-        [(key, json.dumps(asdict(condition))) for key, condition in conditions.items()],
-    )
-    connection.execute(f"PRAGMA application_id = {APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {FORMAT}")
-    connection.execute("COMMIT")
+def _meta(study: Study, source: str) -> dict[str, Any]:
+    """What is written down once."""
+    return {
+        **circumstances(),
+        "study": dump(study.file),
+        "source": source,
+        "asked": [[asdict(place) for place in asked.places] for asked in study.asked],
+    }
 
 
-def _connect(folder: Path, mode: str) -> sqlite3.Connection:
-    """The file of a study that is what it says it is."""
-    path = folder / STUDY
-    if not path.is_file():
-        raise BadRun(f"{folder} is no study: it has no {STUDY}", todo="`labctl runs` lists what there is")
-    try:
-        connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode={mode}", uri=True)
-        connection.isolation_level = None
-        connection.execute("PRAGMA trusted_schema = OFF")
-        _inspect(folder, connection)
-        if mode == "rw":
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-    except sqlite3.Error as error:
+def _refuse_taken(folder: Path) -> None:
+    """A folder of that name is there; an empty one, or what is left of making one, is none."""
+    if folder.exists() and not is_remnant(folder):
+        other = f", or go on with `labctl resume {folder.name}`" if (folder / STUDY).is_file() else ""
         raise BadRun(
-            f"{path} cannot be read ({error})", todo="if it is damaged, restore it from a copy"
-        ) from error
-    return connection
-
-
-def _inspect(folder: Path, connection: sqlite3.Connection) -> None:
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    tables = dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchmany(len(TABLES) + 1))
-    if application != APPLICATION or tables != TABLES:
-        raise BadRun(f"{folder / STUDY} is not the record of a study", todo="name the folder of a study")
-    if version != FORMAT:
-        raise BadRun(
-            f"{folder} was written in format {version} by another version of labctl",
-            allowed=f"format {FORMAT}",
-            todo="use the labctl that wrote it",
+            f"{folder} is there already", allowed="a new name", todo=f"choose another name{other}"
         )
+
+
+@contextmanager
+def _writable(folder: Path) -> Generator[None]:
+    """Before anything is done, a folder that cannot be written to is `BadRun`."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise BadRun(
+            f"{folder} cannot be written to ({error})",
+            allowed="a folder on a local disk in which you may write",
+            todo="choose another folder, or see to its permissions and the room on its disk",
+        ) from error

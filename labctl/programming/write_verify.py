@@ -13,12 +13,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from labctl.belief import Experience
 from labctl.errors import Refused
 from labctl.plan import Plan
-from labctl.prediction import Response
-from labctl.predictive import predictive
-from labctl.programming import (
+from labctl.programming.belief import Experience
+from labctl.programming.common import (
     IDLE_MOST,
     NOTHING,
     TIME_CONSTANTS,
@@ -26,6 +24,7 @@ from labctl.programming import (
     Ending,
     Outcome,
     Programming,
+    Push,
     Reading,
     Spent,
     bounds,
@@ -34,7 +33,10 @@ from labctl.programming import (
     read,
     sent,
 )
+from labctl.programming.prediction import Response
+from labctl.programming.predictive import predictive
 from labctl.pulse import Pulse
+from labctl.quantity import printable
 from labctl.spec import Spec
 
 __all__ = [
@@ -58,8 +60,7 @@ class _Direction:
 
     sign: int
     strength: float
-    idle: int = 0
-    """Strongest pulses in a row that did not move it."""
+    push: Push
 
 
 NOTICEABLE = 2e-3
@@ -99,9 +100,35 @@ def write_verify(
         )
     else:
         known = Experience() if experience is None else experience
-        ending, reason = yield from predictive(spec, site, target, how, reading, effort, response, known)
-    path = tuple(effort.path)
-    return Outcome(site, target, path[0], path[-1], effort.pulses, effort.joules, ending, path, reason)
+        ending, reason = yield from _predictive(spec, site, target, how, reading, effort, response, known)
+    path, spent = tuple(effort.path), (effort.pulses, effort.joules)
+    return Outcome(site, target, path[0], path[-1], *spent, ending, path, reason, effort.seconds)
+
+
+def _predictive(
+    spec: Spec,
+    site: int,
+    target: float,
+    how: Programming,
+    reading: Reading,
+    effort: Effort,
+    response: Response,
+    experience: Experience,
+) -> Plan[tuple[Ending, str]]:
+    """By the model, as long as it leads somewhere; then by what the device does alone."""
+    lost = "the model was given up on other sites"
+    if not experience.misled:
+        try:
+            how_it_ended = yield from predictive(
+                spec, site, target, how, reading, effort, response, experience
+            )
+        except (ArithmeticError, ValueError) as error:  # no number that a model answers may end a session
+            lost, experience.lost = printable(str(error)), experience.lost + 1
+        else:
+            experience.led += 1
+            return how_it_ended
+    ending, reason = yield from _adaptive(spec, site, target, how, reading, effort)
+    return ending, "; ".join(filter(None, (lost, reason)))
 
 
 def _adaptive(
@@ -110,16 +137,18 @@ def _adaptive(
     """Pulses whose strength follows from the last response alone; why it ended."""
     now, probe = effort.path[-1], read(spec, site, reading)
     start = math.log(how.first_width) + how.first_volts / how.e_fold
-    directions = {+1: _Direction(+1, start), -1: _Direction(-1, start)}
+    directions = {sign: _Direction(sign, start, Push(sign)) for sign in (+1, -1)}
     while not abs(now - target) <= how.tolerance * target:
         direction = directions[+1 if now < target else -1]
-        ending = cap(effort, direction.idle, how)
+        ending = cap(effort, direction.push.idle, how)
         if ending is not Ending.DONE:
             return ending, ""
         pulse, strongest = _pulse(spec, site, direction, now, how)
         after, ending, reason = yield from sent(spec, site, pulse, probe, effort)
         if ending is not Ending.DONE:
             return ending, reason
+        if strongest:
+            direction.push.see(now, after)
         missing = max(abs(target - after), 0.5 * how.tolerance * target)  # nobody need aim any closer
         _learn(direction, (after - now) * direction.sign, missing, now, strongest, how)
         now = after
@@ -155,7 +184,5 @@ def _learn(
     """Choose the next strength of this polarity from what its last pulse did, in siemens."""
     noticeable = NOTICEABLE * (before or missing)  # of an open device, which reads 0 S, what it lacks
     change = math.log(how.boldness * missing / max(moved, noticeable))
-    idle = moved <= noticeable
-    if not (idle and strongest):
+    if not (strongest and moved <= noticeable):
         direction.strength += min(max(change, MEEKEST), BOLDEST)
-    direction.idle = direction.idle + strongest if idle else 0

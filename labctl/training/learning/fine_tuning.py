@@ -3,7 +3,7 @@
 After the transfer all sites are read and the neurons answer to all patterns. Devices that would not
 move are frozen at what they read. Where a neuron is between its rails, what it answers beyond what
 its devices explain is the noise gain times its offset. Targets are then trained again in software
-(`labctl.retraining`) for this circuit, and a site is programmed where its target has moved by more
+(`retraining`) for this circuit, and a site is programmed where its target has moved by more
 than the tolerance. That is repeated while it promises to gain something; in the end the chip is left
 at, or brought back to, the best of what it has been.
 """
@@ -16,17 +16,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labctl.assignment import Assignment
-from labctl.circuit import Circuit, flattened, matrices, measured_circuit, probes
 from labctl.errors import BoardFault, LimitExceeded
-from labctl.forward_pass import examine, forward
-from labctl.learning import Epoch, Hands, Learning, Learnt
 from labctl.network import Matrices, right
 from labctl.plan import Plan
-from labctl.programming import NOTHING, Ending, Outcome, Spent
+from labctl.programming.common import NOTHING, Ending, Outcome, Spent
 from labctl.pulse import Bools, Floats
-from labctl.retraining import Retraining, judge, retrain
 from labctl.spec import Spec
+from labctl.training.assignment import Assignment
+from labctl.training.learning.circuit import Circuit, flattened, matrices, measured_circuit, probes
+from labctl.training.learning.forward_pass import examine, forward
+from labctl.training.learning.options import Epoch, Hands, Learning, Learnt
+from labctl.training.learning.retraining import Retraining, judge, retrain
 
 ATTEMPTS = 3
 """Times that a look at the chip is tried where the board fails."""

@@ -14,14 +14,14 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from labctl.addressing import infer
-from labctl.assignment import Assignment
 from labctl.config import Count, Fraction, PositiveSeconds, Section, Seed
 from labctl.network import right
 from labctl.plan import Plan
 from labctl.pulse import Floats, Pulse
 from labctl.reading import settled_volts
 from labctl.spec import Spec
-from labctl.target_weights import Noise
+from labctl.training.assignment import Assignment
+from labctl.training.target_weights import Noise
 
 Disturbance: TypeAlias = Literal["noise", "flips"]
 

@@ -13,7 +13,7 @@ from labctl.config import Count, Joules, PositiveFraction, PositiveSeconds, Posi
 from labctl.energy import Charge, charges
 from labctl.errors import BoardFault, LimitExceeded
 from labctl.plan import Plan
-from labctl.prediction import Prediction
+from labctl.programming.prediction import Prediction
 from labctl.pulse import Pulse, Purpose
 from labctl.reading import conductance
 from labctl.shapes import square
@@ -82,11 +82,19 @@ class Outcome:
     path: tuple[float, ...]
     """[S] every conductance read on the way."""
     reason: str = ""
+    """What the board, or a model that was given up, said."""
+    seconds: float = 0.0
+    """[s] of programming pulses, settling and link included."""
 
     @property
     def error(self) -> float:
         """Relative distance from the target."""
         return self.after / self.target - 1
+
+    @property
+    def spent(self) -> Spent:
+        """All of it counts, where the site is programmed again."""
+        return Spent(self.pulses, self.seconds, self.joules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,33 @@ class Effort:
 TIME_CONSTANTS = 12.0
 """Of the board's slowest node in a read: after nine, when the settled end begins, 1e-4 is left."""
 IDLE_MOST = 3
-"""Strongest pulses in a row without a movement after which a site is stuck."""
+"""Strongest pulses without progress after which a site is stuck."""
+LEAST_PROGRESS = 0.02
+"""In ln G, of each strongest pulse: a hundred of them would hardly make a decade."""
+LEAST_SIEMENS = 1e-12
+"""What an open device, which reads 0 S, is taken for."""
+
+
+@dataclass(slots=True)
+class Push:
+    """Strongest pulses of one polarity that came to nothing, taken together.
+
+    Each of them may seem to move a device that is stuck: reads are noisy, and every writing pulse may
+    leave another conductance in the same state. Their sum is what one read differs from an earlier one.
+    """
+
+    sign: int
+    idle: int = 0
+    """Since the last progress."""
+    moved: float = 0.0
+    """In ln G, by those."""
+
+    def see(self, before: float, after: float) -> None:
+        """A strongest pulse led from the one conductance to the other [S]."""
+        ratio = max(after, LEAST_SIEMENS) / max(before, LEAST_SIEMENS)
+        self.idle, self.moved = self.idle + 1, self.moved + self.sign * math.log(ratio)
+        if self.moved >= LEAST_PROGRESS * self.idle:
+            self.idle, self.moved = 0, 0.0
 
 
 def read(spec: Spec, site: int, how: Reading) -> Pulse:

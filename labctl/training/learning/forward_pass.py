@@ -11,15 +11,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labctl.assignment import layers_of
 from labctl.errors import BoardFault
-from labctl.inference import Inference, inferences
 from labctl.network import Matrices
 from labctl.plan import Plan
-from labctl.programming import Reading, read
+from labctl.programming.common import Reading, read
 from labctl.pulse import Floats, Pulse, Trace
 from labctl.reading import conductance, settled
 from labctl.spec import Spec
+from labctl.training.assignment import layers_of
+from labctl.training.inference import Inference, inferences
 
 
 def reads(spec: Spec, sites: Sequence[int], how: Reading) -> list[Pulse]:

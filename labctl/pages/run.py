@@ -11,9 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from labctl import statement
 from labctl.characterization_record import META, is_characterization
-from labctl.characterization_summary import characterized, characterized_parts
 from labctl.console import Page, Table
 from labctl.contract import Outcome, Verdict
 from labctl.doctor import Finding
@@ -21,9 +19,11 @@ from labctl.energy import KINDS
 from labctl.errors import BadRun
 from labctl.experiment import Experiment, budget_of
 from labctl.journal import Journal, Note
+from labctl.pages import bill as statement
+from labctl.pages.characterization import characterized, characterized_parts
+from labctl.programming.write_verify import Ending
 from labctl.quantity import format_quantity
 from labctl.training_run import Forecast
-from labctl.write_verify import Ending
 
 CLOSE = 0.05
 """Relative distance from the target within which a synapse is called close."""

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from labctl import console
+from labctl.commands.options import RUNS
 from labctl.console import Exit
 from labctl.errors import LabError, Stopped
-from labctl.options import RUNS
 
 if TYPE_CHECKING:
+    from labctl.commands.progress import Progress
     from labctl.journal import Journal
-    from labctl.progress import Progress
 
 Work: TypeAlias = "Callable[[Progress, Callable[[], bool]], object]"
 """Begins a run, or goes on with it: under this progress bar, until this says stop."""
@@ -23,10 +23,10 @@ Work: TypeAlias = "Callable[[Progress, Callable[[], bool]], object]"
 
 def follow(work: Work, base: Path, name: str, as_json: bool) -> int:
     """Do the work of the run of that name, stop at a safe point when asked, and say what came of it."""
+    from labctl.commands.progress import Progress
     from labctl.journal import Journal
-    from labctl.progress import Progress
+    from labctl.pages.run import run_page
     from labctl.session import stop_on_interrupt
-    from labctl.summary import run_page
 
     began = time.monotonic()
     with stop_on_interrupt() as stop:  # also while the result is shown: one Ctrl-C too late harms nothing

@@ -1,6 +1,6 @@
 """Train weights again from where a chip is: with devices that cannot move, and the neurons that it has.
 
-The circuit is taken as it was measured (`labctl.circuit`). Several starts are trained side by side, a
+The circuit is taken as it was measured (`circuit`). Several starts are trained side by side, a
 row of a matrix each: the chip as it is, the weights that were meant with their hidden neurons in every
 order (the neuron that suffers least from a stuck device may take the part that needs it most), and
 random ones. Devices that cannot move keep the weight that was read of them, which may lie far outside
@@ -16,11 +16,11 @@ from itertools import islice, permutations
 
 import numpy as np
 
-from labctl.circuit import Circuit, flattened, matrices
 from labctl.images import ImageSet
 from labctl.network import Matrices
 from labctl.pulse import Bools, Floats
-from labctl.target_weights import LEAK, QUANTILE, Noise, importance
+from labctl.training.learning.circuit import Circuit, flattened, matrices
+from labctl.training.target_weights import LEAK, QUANTILE, Noise, importance
 
 MOST_ORDERS = 6
 """Of the hidden neurons, that are tried: all there are of three."""

@@ -15,10 +15,10 @@ from typing import Literal, TypeAlias
 from pydantic import model_validator
 
 from labctl.config import Count, Fraction, PositiveFraction, PositiveSeconds, PositiveVolts, Section, Seed
-from labctl.inference import Inference
 from labctl.plan import Plan
-from labctl.programming import Outcome, Programming, Reading, Spent
+from labctl.programming.common import Outcome, Programming, Reading, Spent
 from labctl.pulse import Floats
+from labctl.training.inference import Inference
 
 Rule: TypeAlias = Literal["none", "manhattan", "delta", "fine_tuning"]
 

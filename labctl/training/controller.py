@@ -1,11 +1,11 @@
 """The on-chip training controller: from an image set to a chip that classifies it.
 
 The algorithm is that of arXiv:2408.14680: target weights are trained in software and mapped to
-conductances (`labctl.assignment`); then, on the chip (`train`), all sites are examined, reset or not,
+conductances (`assignment`); then, on the chip (`train`), all sites are examined, reset or not,
 and each is adjusted by the difference between target and present conductance, with a read after every
 pulse; at last the patterns are applied and the chip's own neurons answer. Where the paper is
 silent the choices are this project's, each an option with a default. Beyond the paper, the chip may
-learn from what its own neurons answer (`labctl.learning`), after the transfer or in place of it.
+learn from what its own neurons answer (`labctl.training.learning`), after the transfer or in place of it.
 
 Everything here is a plan or a pure function: no I/O, no board. Whatever drives the plan may throw
 an error in at a `yield`; a site that fails is marked, with the reason, and training goes on.
@@ -21,20 +21,28 @@ import numpy as np
 from pydantic import AfterValidator
 
 from labctl.addressing import level, select
-from labctl.assignment import Assignment, ConductanceError, Software, error_factors, predicted
 from labctl.config import PositiveSeconds, PositiveVolts, Section
-from labctl.fine_tuning import fine_tune
-from labctl.forward_pass import examine, reads
-from labctl.inference import Inference, Tested, Testing, classify, disturbed, inferences, tested
-from labctl.learning import Hands, Learning, Learnt
 from labctl.network import right
 from labctl.plan import Plan
-from labctl.prediction import Response
+from labctl.programming.prediction import Response
+from labctl.programming.write_verify import (
+    NOTHING,
+    Experience,
+    Outcome,
+    Programming,
+    Reading,
+    Spent,
+    write_verify,
+)
 from labctl.pulse import Floats, Pulse, Purpose
-from labctl.pulse_learning import foreseen_pulses, learn_by_pulses
 from labctl.spec import Spec
 from labctl.together import side_by_side
-from labctl.write_verify import NOTHING, Experience, Outcome, Programming, Reading, Spent, write_verify
+from labctl.training.assignment import Assignment, ConductanceError, Software, error_factors, predicted
+from labctl.training.inference import Inference, Tested, Testing, classify, disturbed, inferences, tested
+from labctl.training.learning.fine_tuning import fine_tune
+from labctl.training.learning.forward_pass import examine, reads
+from labctl.training.learning.options import Hands, Learning, Learnt
+from labctl.training.learning.pulses import foreseen_pulses, learn_by_pulses
 
 
 class Reset(Section):

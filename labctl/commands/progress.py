@@ -20,12 +20,12 @@ from labctl.pulse import Purpose
 from labctl.quantity import format_quantity, printable
 
 if TYPE_CHECKING:
-    from labctl.assignment import Assignment
     from labctl.characterization_run import Advance
     from labctl.energy import Charge, Ledger
     from labctl.pulse import Pulse, Trace
     from labctl.session import Observer
     from labctl.spec import Spec
+    from labctl.training.assignment import Assignment
 
 BAR_SECONDS = 0.1
 """[s] between two pictures of the bar."""

@@ -15,15 +15,15 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from labctl.commands.progress import BAR_SECONDS, rich_bar
 from labctl.console import is_terminal
-from labctl.progress import BAR_SECONDS, rich_bar
 
 if TYPE_CHECKING:
-    from labctl.assignment import Assignment
     from labctl.energy import Charge, Ledger
     from labctl.pulse import Pulse, Trace
     from labctl.session import Observer
     from labctl.spec import Spec
+    from labctl.training.assignment import Assignment
 
 PACE_SECONDS = 60.0
 """[s] over which the pace is taken."""

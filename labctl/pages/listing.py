@@ -9,9 +9,9 @@ from typing import Any
 from labctl.console import Page, Table
 from labctl.errors import BadRun
 from labctl.journal import Journal
+from labctl.pages.run import bench_of, state_of, subject_of
 from labctl.study.guarded import guarded
 from labctl.study.record import StudyRecord
-from labctl.summary import bench_of, state_of, subject_of
 
 _RUN = ("run", "what", "state", "right", "bench", "kind", "created")
 STUDY_KIND = "study"

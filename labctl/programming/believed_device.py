@@ -1,6 +1,6 @@
 """A device as it is believed to be: a model of its kind, and what its own responses say against it.
 
-Three things are learnt of each device, by the filters of `labctl.belief`: its conductance, the shift of
+Three things are learnt of each device, by the filters of `belief`: its conductance, the shift of
 each polarity's threshold, and, where no shift explains a movement because the device is already as
 fast as it can be, its pace.
 """
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from labctl.belief import Experience, Level, Shift
-from labctl.prediction import Response
-from labctl.programming import Bounds
+from labctl.programming.belief import Experience, Level, Shift
+from labctl.programming.common import LEAST_SIEMENS, Bounds, Push
+from labctl.programming.prediction import Response
 
 DOUBT = 0.2
 """Of every movement: no model is better."""
@@ -27,8 +27,6 @@ NUDGE = 2e-3
 """[V] by which a slope is taken."""
 LEAST_NOISE = 1e-4
 """Of ln G, of any read."""
-LEAST_SIEMENS = 1e-12
-"""What an open device, which reads 0 S, is taken for."""
 
 
 @dataclass(slots=True)
@@ -41,9 +39,11 @@ class Side:
     pace: float = 0.0
     """Logarithm of how much faster it is than the model, where no shift explains it."""
     pace_variance: float = PACE**2
-    idle: int = 0
-    """Strongest pulses in a row that did not move it."""
     used: bool = False
+    push: Push = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.push = Push(self.sign)
 
     @property
     def most(self) -> float:
@@ -146,7 +146,8 @@ class BelievedDevice:
             total = level.variance + unknown + step.scatter**2 + scatter**2
             side.shift.corrected(seen - step.expected, step.slope, total)
         side.shift.variance += side.shift.drift
-        side.idle = side.idle + 1 if step.strongest and abs(moved) < 2 * scatter else 0
+        if step.strongest:
+            side.push.see(math.exp(self._last), siemens)
         level.update(step.expected, unknown + step.scatter**2, seen, scatter)
         self._last = seen
         if side.sign < 0:  # what comes next is another cycle

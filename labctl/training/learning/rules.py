@@ -4,7 +4,7 @@ From what the chip's neurons put out, hidden ones included, and from the weights
 which are read, follows the slope of the error against every weight. The Manhattan rule (Prezioso et
 al., Nature 521, 61, 2015) knows only its sign: one and the same set pulse for a weight that is to rise,
 one and the same reset pulse for one that is to fall. The delta rule wants each weight to move in
-proportion to its slope, and chooses the strength of the pulse by the law of `labctl.write_verify`,
+proportion to its slope, and chooses the strength of the pulse by the law of `write_verify`,
 ``ln(width) + volts / e_fold``, whose constant it learns for each site and polarity from what the last
 pulses did.
 """
@@ -17,14 +17,14 @@ from typing import Protocol
 
 import numpy as np
 
-from labctl.assignment import Assignment
-from labctl.circuit import AT_RAIL, flattened, matrices
-from labctl.learning import Delta, Manhattan
 from labctl.network import Matrices
-from labctl.programming import Programming, bounds, programming_pulse
+from labctl.programming.common import Programming, bounds, programming_pulse
 from labctl.pulse import Floats, Pulse
 from labctl.spec import Spec
-from labctl.target_weights import backpropagate
+from labctl.training.assignment import Assignment
+from labctl.training.learning.circuit import AT_RAIL, flattened, matrices
+from labctl.training.learning.options import Delta, Manhattan
+from labctl.training.target_weights import backpropagate
 
 MARGIN = 1.0
 """[read voltages] Answer of right sign beyond which a pattern asks for nothing more: the rail."""

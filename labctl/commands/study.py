@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labctl import console
+from labctl.commands.options import RUNS, Json, Runs, Yes, ask_before_wear, say
 from labctl.console import Exit
 from labctl.errors import BadConfig, Refused, Stopped
-from labctl.options import RUNS, Json, Runs, Yes, ask_before_wear, say
 
 if TYPE_CHECKING:
     from labctl.study.conditions import Study
@@ -57,10 +57,10 @@ def study(
     """Ask a study's questions of many simulated chips, or of the one on a bench, and keep every answer."""
     from datetime import UTC, datetime
 
+    from labctl.pages.study import outline_page
     from labctl.running import new_name
     from labctl.study.record import StudyRecord
     from labctl.study_run import preflight
-    from labctl.study_summary import outline_page
 
     path = file_of(study)
     asked = _asked(path, tuple(question or ()), chips, bench)
@@ -78,11 +78,11 @@ def study(
 
 def go_on(base: Path, name: str, workers: int | None, scheduler: str | None, as_json: bool) -> int:
     """Do what is left of a study, and answer."""
+    from labctl.commands.study_progress import StudyProgress
+    from labctl.pages.study import study_page
     from labctl.session import stop_on_interrupt
     from labctl.study.record import StudyRecord
-    from labctl.study_progress import StudyProgress
     from labctl.study_run import run_study
-    from labctl.study_summary import study_page
 
     with StudyRecord.resume(base, name) as record, stop_on_interrupt() as stop:
         try:

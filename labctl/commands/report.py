@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labctl import console
+from labctl.commands.options import RUNS, Json, Runs, place
 from labctl.console import Exit
 from labctl.errors import BadRun, Refused
-from labctl.options import RUNS, Json, Runs, place
 
 if TYPE_CHECKING:
     from labctl.console import Page

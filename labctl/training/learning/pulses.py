@@ -1,7 +1,7 @@
 """Learning by pulses that are not verified: epoch by epoch, the chip answers and its weights are changed.
 
 The patterns of an epoch are applied with noise on their pixels. All neurons are measured, the weights
-behind the hidden ones are read, and a rule (`labctl.learning_rules`) says which weight gets which pulse.
+behind the hidden ones are read, and a rule (`rules`) says which weight gets which pulse.
 An epoch in which every pattern was right changes nothing, and a few of them in a row end it.
 """
 
@@ -12,18 +12,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from labctl.assignment import Assignment
 from labctl.errors import BoardFault, LimitExceeded
-from labctl.forward_pass import examine, forward
-from labctl.inference import Inference, inferences
-from labctl.learning import Epoch, Hands, Learning, Learnt
-from labctl.learning_rules import DeltaRule, ManhattanRule, Rule, measured_slopes
 from labctl.network import Matrices, right
 from labctl.plan import Plan
-from labctl.programming import Programming
+from labctl.programming.common import Programming
 from labctl.pulse import Floats, Pulse
 from labctl.spec import Spec
-from labctl.target_weights import Noise
+from labctl.training.assignment import Assignment
+from labctl.training.inference import Inference, inferences
+from labctl.training.learning.forward_pass import examine, forward
+from labctl.training.learning.options import Epoch, Hands, Learning, Learnt
+from labctl.training.learning.rules import DeltaRule, ManhattanRule, Rule, measured_slopes
+from labctl.training.target_weights import Noise
 
 FAILURES_MOST = 3
 """Epochs in a row that the board may fail at."""

@@ -18,7 +18,7 @@ from labctl.network import Activation, Amplifier, Network, Placement, Window, ch
 from labctl.parts import Neuron
 from labctl.pulse import Floats
 from labctl.spec import Spec
-from labctl.target_weights import Noise, Recipe, train_targets
+from labctl.training.target_weights import Noise, Recipe, train_targets
 
 
 class Software(Section):

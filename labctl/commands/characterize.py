@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from labctl import console
+from labctl.commands.follow import follow
+from labctl.commands.options import RUNS, Json, Runs, Yes, ask_before_wear, say
 from labctl.console import Exit
 from labctl.errors import BadConfig, Refused
-from labctl.follow import follow
-from labctl.options import RUNS, Json, Runs, Yes, ask_before_wear, say
 from labctl.quantity import quoted
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def characterize(
     as_json: Json = False,
 ) -> int:
     """Measure devices of a bench by a procedure, one site after the other, and keep a run of it."""
-    from labctl.characterization_summary import procedures_page
+    from labctl.pages.characterization import procedures_page
 
     if list_all:
         console.show(procedures_page(), as_json)
@@ -70,8 +70,8 @@ def characterize(
 
 def _rehearse(what: Characterization, as_json: bool) -> int:
     from labctl.characterization_run import rehearse
-    from labctl.characterization_summary import forecast_page
-    from labctl.progress import Progress
+    from labctl.commands.progress import Progress
+    from labctl.pages.characterization import forecast_page
 
     with Progress(quiet=as_json) as progress:
         forecast = rehearse(what, progress.steps)

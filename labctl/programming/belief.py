@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from labctl.prediction import Threshold
+from labctl.programming.prediction import Threshold
 
 SCALES = (0.0, 0.1, 0.4, 1.0, 2.0)
 """How much of the believed variance a chip may really have,"""
@@ -22,6 +22,8 @@ MOST_SURPRISE = 16.0
 """Of a square, in variances: an outlier says no more than this."""
 SYSTEMATIC = 0.25
 """Variance of what all devices of a chip may share, of that from device to device."""
+MOST_LOST = 3
+"""Sites that a model may lose before it is asked whether it loses more than it leads."""
 STALE = 0.1
 """By how much a shift may change from pulse to pulse, of what it differs by from device to device: no
 threshold of a model is right in every state."""
@@ -35,6 +37,15 @@ class Experience:
     """[V] of each device, for rising (+1) and falling (-1)."""
     odds: list[float] = field(default_factory=lambda: [math.log(one) for one in PRIOR])
     """Logarithms of the likelihood of each of `SCALES`."""
+    led: int = 0
+    """Sites that the model led to their end,"""
+    lost: int = 0
+    """and those at which it was given up for the adaptive method."""
+
+    @property
+    def misled(self) -> bool:
+        """Whether the model is not worth asking on this chip any more."""
+        return self.lost >= MOST_LOST and self.lost > self.led
 
     def prior(self, sign: int, spread: Threshold) -> Shift:
         """The shift of a device that has not been seen yet."""

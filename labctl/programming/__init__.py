@@ -1,0 +1,1 @@
+"""Bring one site to a conductance: settings, caps, and the methods that choose the next pulse."""

@@ -1,0 +1,1 @@
+"""Learning with the chip's own forward pass: by pulses, and by training again around what was measured."""
