@@ -496,6 +496,24 @@ def test_progress_counts_sites_pulses_and_joules(watched: tuple[Any, Any]) -> No
     assert driven(Progress(), watched, Purpose.READ, [3]).startswith("0 of 30 sites")
 
 
+def test_progress_of_rounds_counts_the_sites_that_left_them(watched: tuple[Any, Any]) -> None:
+    progress, ledger = Progress(stream=io.StringIO()), Ledger()
+    observe = progress(*watched, ledger)
+
+    def see(purpose: Purpose, sites: list[int]) -> str:
+        observe([], [], [charge(one, site) for site in sites for one in (purpose, Purpose.READ)])
+        progress._work.look([charge(purpose, sites[0])])  # type: ignore[arg-type]
+        return progress.line(time.monotonic())
+
+    assert see(Purpose.PROGRAM, list(range(30))).startswith("0 of 30 sites, round of 30")
+    assert see(Purpose.PROGRAM, [0, 3, 29]).startswith("27 of 30 sites, round of 3")
+    assert see(Purpose.PROGRAM, [0]).startswith("27 of 30 sites")  # the last one, or a part that was refused
+    observe([], [], [charge(Purpose.INFER, None)])
+    learning = see(Purpose.PROGRAM, [4])
+    assert learning.startswith("30 of 30 sites, learning")
+    assert "left" not in learning
+
+
 def test_plain_progress_is_a_line_for_each_tenth(
     watched: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

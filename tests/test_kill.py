@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from labctl.errors import BadRun
 from labctl.journal import Journal, Stored
 from labctl.pages.bill import statement
 from labctl.pulse import Purpose
+from labctl.spec import Spec
 from tests.trainee import ROOT, SESSION
 
 KILLS = int(os.environ.get("LABCTL_KILLS", "10"))
@@ -27,19 +30,19 @@ ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
 SITES = 30
 
 
-def trials(base: Path, number: str) -> list[dict[str, Any]]:
+def trials(base: Path, number: str, kills: int = KILLS, session: Sequence[str] = ()) -> list[dict[str, Any]]:
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.trainee", str(base), str(KILLS), number, "1"],
+        [sys.executable, "-m", "tests.trainee", str(base), str(kills), number, "1", *session],
         cwd=ROOT,
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
-        timeout=120 + 10 * KILLS,
+        timeout=120 + 10 * kills,
     )
     assert ended.returncode == 0, ended.stderr
     rows = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert len(rows) == KILLS
+    assert len(rows) == kills
     return rows
 
 
@@ -119,6 +122,70 @@ def test_fault_41_a_stopped_session_says_75_and_leaves_nothing_unknown(stopped: 
         finished(base, row["name"])
         with Journal.open(base, row["name"]) as journal:
             assert journal.unknown() == []
+
+
+# ---- predictive, in rounds, and with fine tuning ------------------------------------------------
+
+LEARNER = """
+name = "learner"
+bench = "{bench}"
+
+[training.programming]
+method = "predictive"
+visits = "in rounds"
+most_pulses = 60
+
+[training.learning]
+rule = "fine_tuning"
+
+[training.testing]
+noise = ["15 %"]
+draws = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def learners(tmp_path_factory: pytest.TempPathFactory) -> Trials:
+    """Two stuck devices, neurons with offsets, devices that differ and scatter: all that a run can hold."""
+    base = tmp_path_factory.mktemp("learners")
+    experiment = base / "learner.toml"
+    experiment.write_text(LEARNER.format(bench=ROOT / "benches/network-cr-faulty-twin.toml"))
+    return base, trials(base, "SIGKILL", max(KILLS // 2, 2), [str(experiment)])
+
+
+def rows_of(base: Path, name: str) -> tuple[list[Stored], list[dict[str, Any]], Spec]:
+    with Journal.open(base, name) as journal:
+        assert statement(journal).agrees
+        results = [note.body for note in journal.notes() if note.kind == "result"]
+        return list(journal.entries()), results, journal.spec
+
+
+def test_a_chip_that_learns_in_rounds_is_killed_and_comes_to_a_good_end(learners: Trials) -> None:
+    base, rows = learners
+    assert any(
+        life["code"] == -signal.SIGKILL and life["acknowledged"] for row in rows for life in row["lives"]
+    )
+    for row in rows:
+        _, results, _ = rows_of(base, row["name"])
+        assert len(results) == 1
+        assert results[0]["right"] >= 28  # with fewer pulses left for what was driven before
+        assert results[0]["learning"]["epochs"][-1]["accuracy"] > 0.9
+
+
+def test_its_caps_count_every_life_and_nothing_of_unknown_outcome_comes_again(learners: Trials) -> None:
+    base, rows = learners
+    for row in rows:
+        entries, results, spec = rows_of(base, row["name"])
+        written = [entry for entry in entries if entry.pulse.purpose is Purpose.PROGRAM]
+        counts = Counter(spec.target(entry.pulse) for entry in written)
+        assert max(counts.values()) <= 60
+        for outcome in results[0]["outcomes"]:
+            assert outcome["pulses"] == counts[outcome["site"]]
+        for life in row["lives"]:
+            if life["resumed"] and life["acknowledged"]:
+                first = list_after(entries, life["before"])
+                assert {entry.pulse.purpose for entry in first} == {Purpose.READ}
+                assert {spec.target(entry.pulse) for entry in first} == set(range(SITES))
 
 
 # ---- the command as it is installed -----------------------------------------------------------

@@ -1,8 +1,10 @@
 """What a model says that a pulse does: against the twin that does it, and against itself."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labctl.addressing import select
@@ -149,6 +151,25 @@ def test_the_gentlest_pulse_scatters_less_than_others() -> None:
     assert scatter < math.log(6 / 4) / 2
     long, _ = model.gentlest(6e-6, 4e-6, ohms, -2.5, 3e-5, 3e-3)
     assert long > 2e-4
+
+
+def test_what_it_answers_does_not_depend_on_what_it_was_asked_before() -> None:
+    """It remembers durations, and all chips of a process ask the same one."""
+    draw = np.random.default_rng(3)
+    asked = [(20e-6 * math.exp(one), 20e-6 * math.exp(other)) for one, other in draw.normal(0, 1, (200, 2))]
+
+    def answers(model: DeviceModel, order: Sequence[int]) -> list[tuple[float, float]]:
+        found = dict[int, tuple[float, float]]()
+        for index in order:
+            before, after = asked[index]
+            most = 2.5 if after > before else -2.5
+            found[index] = model.gentlest(before, after, OHMS, most, 1e-5, 1e-3)
+        return [found[index] for index in range(len(asked))]
+
+    forth, back = (answers(DeviceModel("Cr"), order) for order in (range(200), range(199, -1, -1)))
+    alone = [answers(DeviceModel("Cr"), [0, *range(200)])[index] for index in (0, 77, 199)]
+    assert forth == back
+    assert alone == [forth[index] for index in (0, 77, 199)]
 
 
 def test_a_duration_is_between_those_that_are_allowed() -> None:

@@ -122,6 +122,7 @@ def row(chip: int, cost: float = 1.0) -> dict[str, Any]:
             "program": [200, 3e-7 * used, 2e-7 * used, 1e-7 * used, 0.1 * used, 0.0, 0.01, 0.02],
             "infer": [630, 6e-8, 5e-8, 1e-8, 0.0, 0.03, 0.001, 0.002],
         },
+        "tests": [600, 5.5e-8, 4.6e-8, 0.9e-8, 0.0, 0.029, 0.0009, 0.0019],
     }
 
 
@@ -139,7 +140,7 @@ def studied(
     runs = folder / "runs"
     with StudyRecord.create(runs, name, study, str(source)) as record:
         for place, key in enumerate(study.conditions):
-            record.keep(key, range(done), [rows(place, chip) for chip in range(done)])
+            record.keep(key, {chip: rows(place, chip) for chip in range(done)})
         if done:
             record.keep_spell("2 processes", done * len(study.conditions), 4.0)
     return runs
@@ -424,6 +425,47 @@ def test_a_citation_that_leads_nowhere_is_refused(tmp_path: Path, old: str, new:
     path.write_text(written.replace(old, new))
     with pytest.raises(BadConfig, match=wrong):
         read_study(path)
+
+
+def test_a_difference_of_no_pair_of_chips_is_no_number(tmp_path: Path) -> None:
+    def rows(place: int, chip: int) -> dict[str, Any]:
+        return row(chip) if chip % 2 == place % 2 else {"error": "NoConvergence", "wrong": "x"}
+
+    made = studied(tmp_path, rows=rows)
+    assert report(made) == 0
+    found = Parsed((made / "trial/report.html").read_text(encoding="utf-8"))
+    assert "no chip has answered both yet" in found.text
+    assert not re.search(r"\bnan\b", found.text)
+
+
+def test_a_study_with_more_chips_than_its_file_says_is_asked_for_again_with_as_many(tmp_path: Path) -> None:
+    (tmp_path / "trial.toml").write_text(FILE.format(root=ROOT, chips=3))
+    study = expanded(read_study(tmp_path / "trial.toml"), tmp_path, chips=5)
+    with StudyRecord.create(tmp_path, "trial", study, "trial.toml"):
+        assert report(tmp_path) == 1
+    found = Parsed((tmp_path / "trial/report.html").read_text(encoding="utf-8"))
+    assert found.text.count("--chips 5") == 3
+
+
+def test_a_link_in_a_folder_does_not_lead_a_report_elsewhere(tmp_path: Path) -> None:
+    made, victim = studied(tmp_path), tmp_path / "victim"
+    victim.write_text("mine")
+    for name in ("report.html.part", "answers.json.part"):
+        (made / "trial" / name).symlink_to(victim)
+    assert report(made) == 0
+    assert victim.read_text() == "mine"
+
+
+def test_the_name_of_a_study_file_puts_no_comment_into_a_page(tmp_path: Path) -> None:
+    made = studied(tmp_path)
+    with closing(sqlite3.connect(made / "trial" / STUDY)) as connection:
+        wrong = json.dumps("a\n<!-- end of study trial -->\n.toml")
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'source'", [wrong])
+        connection.commit()
+    page_file = tmp_path / "page.md"
+    page_file.write_text("<!-- study trial -->\n<!-- end of study trial -->\n")
+    for _ in range(2):
+        assert report(made, "--into", str(page_file)) == 0
 
 
 # ---- figures in a page of Markdown ----------------------------------------------------------

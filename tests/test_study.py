@@ -7,8 +7,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,25 @@ import pytest
 from labctl import cli
 from labctl.commands.study_progress import StudyProgress
 from labctl.console import Exit
-from labctl.errors import BadConfig, BadRun, BoardGone, LimitExceeded, Stopped
-from labctl.study.answers import answers, compared, figures
-from labctl.study.chips import Job, Row, jobs, work
+from labctl.errors import (
+    BadConfig,
+    BadRun,
+    BoardGone,
+    LabError,
+    LimitExceeded,
+    NoConvergence,
+    Stopped,
+    StorageFault,
+    Unavailable,
+)
+from labctl.study import chips as chips_module
+from labctl.study import workers as workers_module
+from labctl.study.answers import answers, figures
+from labctl.study.chips import Job, Lost, jobs, work
 from labctl.study.conditions import Condition, Study, expanded
 from labctl.study.file import Metric, metric, only, read_study
 from labctl.study.record import StudyRecord
+from labctl.study.rows import Row
 from labctl.study.workers import Here, Processes
 from labctl.study_run import preflight, run_study
 
@@ -64,6 +79,10 @@ vary = {{ name = "noise", levels = "noise" }}
 """
 
 
+NOISE = '"accuracy at 15 % noise", '
+WEIGHTS = ((((0.5,) * 3,) * 9, ((0.5,),) * 3),)
+
+
 def small(folder: Path, text: str = SMALL) -> Study:
     file = folder / "small.toml"
     file.write_text(text)
@@ -100,6 +119,13 @@ def test_conditions_that_questions_share_are_done_once(tmp_path: Path) -> None:
     assert study.asked[2].places[0].condition == base
 
 
+def test_a_condition_is_the_same_wherever_its_files_are(tmp_path: Path) -> None:
+    before = list(small(tmp_path).conditions)
+    (tmp_path / "bench.toml").write_text((ROOT / "benches/network-cr-twin.toml").read_text())
+    other = SMALL.replace(f'bench = "{ROOT}/benches/network-cr-twin.toml"', 'bench = "bench.toml"')
+    assert list(small(tmp_path, other).conditions) == before
+
+
 def test_chips_of_a_study_are_new_ones(tmp_path: Path) -> None:
     for condition in small(tmp_path).conditions.values():
         assert "memory" not in condition.bench["board"]
@@ -127,6 +153,10 @@ def test_only_some_questions(tmp_path: Path) -> None:
         ("chips = 4", "chips = 0", "chips"),
         ("network-cr-twin", "nothing-there", "nothing-there"),
         ('key = "board.dopant"', 'key = "board..dopant"', "no key"),
+        ('vary = { name = "noise"', 'shows = ["energy"]\nvary = { name = "noise"', "the one figure"),
+        ('levels = "noise"', 'levels = "flips"', "question noise: the axis needs tests with flips"),
+        ('"accuracy at 15 % noise"', '"accuracy at 16 % noise"', '"accuracy at 16 % noise" needs tests'),
+        ("chips = 2", 'by = { name = "noise", levels = "noise" }', "no series"),
     ],
 )
 def test_mistakes_of_a_study_file_are_told_before_anything_is_done(
@@ -164,18 +194,30 @@ def test_a_row_holds_the_bill_and_the_answers(finished: StudyRecord) -> None:
     assert rows[0] != rows[1]
 
 
-def test_energy_and_time_leave_out_what_the_tests_cost(finished: StudyRecord) -> None:
-    first, *_ = finished.study().conditions
-    row = finished.rows(first)[0]
-    infer = row["bill"]["infer"]
-    joules = sum(entry[1] for entry in row["bill"].values()) - infer[1] * 120 / 150
-    assert figures({0: row}, metric("energy"))[0] == pytest.approx(joules, rel=1e-12)
+@pytest.mark.parametrize("rule", ["none", "manhattan"])
+def test_energy_and_time_are_those_of_a_chip_that_was_not_tested(tmp_path: Path, rule: str) -> None:
+    """The tests come last: what is left of the bill is what the same chip costs without them."""
+    learning = f'learning = {{ rule = "{rule}", manhattan = {{ epochs = 2, enough = 2 }} }}\n'
+    wanted = learning * (rule != "none") + "testing = {"
+    tested = SMALL.replace("testing = {", wanted)
+    found = list[Row]()
+    for text in (tested, tested.replace('noise = ["15 %", "40 %"]', "noise = []")):
+        conditions = small(tmp_path, text[: text.index('[[question]]\nname = "noise"')].replace(NOISE, ""))
+        condition = next(iter(conditions.conditions.values()))
+        found += [row for row in work(Job(condition, (3,), WEIGHTS)) if not isinstance(row, Lost)]
+    one, other = found
+    assert one["tests"][0] == 120
+    assert one["bill"]["infer"][0] == other["bill"]["infer"][0] + 120
+    assert (other["bill"]["infer"][0] > 30) == (rule != "none")
+    for name in ("energy", "time", "pulses", "energy with periphery"):
+        untested = figures({0: other}, metric(name))[0]
+        assert figures({0: one}, metric(name))[0] == pytest.approx(untested, rel=1e-12)
 
 
 def test_answers_are_medians_and_quartiles_over_chips(finished: StudyRecord) -> None:
     found = answers(finished)
     by_place = {(one.question, one.metric, one.x): one for one in found}
-    first, second, _ = finished.study().conditions
+    first, *_ = finished.study().conditions
     values = np.array([row["right"] / 30 for row in finished.rows(first).values()])
     one = by_place["error", "accuracy", "0 %"]
     assert (one.chips, one.failed, one.at) == (4, 0, 0.0)
@@ -183,23 +225,71 @@ def test_answers_are_medians_and_quartiles_over_chips(finished: StudyRecord) -> 
     assert one.quartiles == tuple(np.percentile(values, (25, 75)))
     assert one.worst == values.min()
     assert [one.x for one in found if one.question == "noise"] == ["15 %", "40 %"]
-    change = compared(finished, second, first, "energy")
-    joules = [figures(finished.rows(key), metric("energy")) for key in (second, first)]
-    assert change.mean.value == pytest.approx(float((joules[0] - joules[1]).mean()))
-    assert change.chips == 4
 
 
-def test_an_error_of_one_chip_is_its_row_and_stops_no_other(tmp_path: Path) -> None:
-    text = SMALL.replace('pixel = "40 mV"', 'pixel = "40 mV"\nlimits = { energy = "30 nJ" }')
-    study = small(tmp_path, text)
-    condition = next(iter(study.conditions.values()))
-    weights = json.loads(json.dumps([[[[0.5] * 3] * 9, [[0.5]] * 3]]))
-    rows = work(Job(condition, (0, 1), tuple(map(tuple, weights))))
-    assert len(rows) == 2
+def test_chips_that_failed_are_no_part_of_a_figure(finished: StudyRecord) -> None:
+    rows = finished.rows(next(iter(finished.study().conditions)))
     broken: Row = {"error": "NoConvergence", "wrong": "no step was short enough"}
     values = figures({0: rows[0], 1: broken}, metric("accuracy"))
     assert np.isnan(values[1])
     assert not np.isnan(values[0])
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
+    """Lets chip number 1 of every condition raise this."""
+
+    def prepare(error: Exception) -> None:
+        def trained(job: Job, chip: int) -> Row:
+            if chip == 1:
+                raise error
+            return {"right": chip}
+
+        monkeypatch.setattr(chips_module, "_trained", trained)
+
+    return prepare
+
+
+@pytest.mark.parametrize("error", [LimitExceeded("3 V is too much"), NoConvergence("no step")])
+def test_what_one_chip_fails_at_is_its_row_and_stops_no_other(
+    tmp_path: Path, failing: Callable[[Exception], None], error: LabError
+) -> None:
+    failing(error)
+    condition = next(iter(small(tmp_path).conditions.values()))
+    wrong = {"error": type(error).__name__, "wrong": error.wrong}
+    assert work(Job(condition, (0, 1, 2), ())) == [{"right": 0}, wrong, {"right": 2}]
+
+
+def test_a_chip_whose_simulator_ended_has_no_row_and_is_tried_again(
+    tmp_path: Path, failing: Callable[[Exception], None]
+) -> None:
+    """It may have been memory, or somebody's kill: no property of the chip."""
+    failing(BoardGone("the engine ended"))
+    study, progress = small(tmp_path), StudyProgress(quiet=True)
+    with (
+        StudyRecord.create(tmp_path, "g", study, "small.toml") as record,
+        pytest.raises(BoardGone, match=r"3 chips were not done, .* BoardGone: the engine ended") as told,
+    ):
+        run_study(record, Here(), progress.told, progress.watch, never)
+    assert "labctl resume" in told.value.todo
+    with StudyRecord.open(tmp_path, "g") as record:
+        assert record.counts() == (7, 10)
+        assert all(1 not in record.rows(key) for key in study.conditions)
+
+
+@pytest.mark.parametrize("error", [Unavailable("no such class"), ZeroDivisionError("a mistake")])
+def test_what_is_wrong_with_every_chip_ends_the_study_and_no_row_says_so(
+    tmp_path: Path, failing: Callable[[Exception], None], error: Exception
+) -> None:
+    failing(error)
+    study, progress = small(tmp_path), StudyProgress(quiet=True)
+    with StudyRecord.create(tmp_path, "u", study, "small.toml") as record:
+        with pytest.raises(type(error)) as told:
+            run_study(record, Here(), progress.told, progress.watch, never)
+        assert record.counts() == (1, 10)
+    first = next(iter(study.conditions))
+    assert told.value.__notes__ == [f"chip 1 of condition {first}"]
+    assert not isinstance(error, LabError) or error.wrong == f"chip 1 of condition {first}: no such class"
 
 
 # ---- the same numbers whoever does the work --------------------------------------------------
@@ -374,6 +464,111 @@ def test_a_worker_that_is_killed_is_told_and_nothing_is_lost(tmp_path: Path) -> 
         assert 5 <= again.counts()[0] < 122
 
 
+def test_who_is_asked_to_stop_waits_for_no_chip_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hanging.py").write_text(
+        "import time\nfrom sim_backend.compact import CompactBoard\n"
+        "class Hanging(CompactBoard):\n"
+        "    def apply(self, pulses):\n        time.sleep(1000)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    bench = (ROOT / "benches/network-cr-twin.toml").read_text()
+    (tmp_path / "bench.toml").write_text(bench.replace("sim_backend.compact:CompactBoard", "hanging:Hanging"))
+    text = SMALL.replace(f'bench = "{ROOT}/benches/network-cr-twin.toml"', 'bench = "bench.toml"')
+    study, progress = small(tmp_path, text), StudyProgress(quiet=True)
+    with (
+        StudyRecord.create(tmp_path, "h", study, "small.toml") as record,
+        pytest.raises(Stopped, match="between two chips"),
+    ):
+        run_study(record, Processes(1), progress.told, progress.watch, lambda: bool(active_children()))
+    assert active_children() == []
+
+
+def test_a_cluster_that_does_not_answer_can_be_left() -> None:
+    asked = list[int]()
+    job: Any = object()
+
+    def submit(function: Any, job: Job) -> Future[Any]:
+        asked.append(1)
+        return Future()
+
+    found = workers_module._in_turn(submit, iter([job] * 9), 4, lambda: len(asked) == 4)
+    assert list(found) == []
+    assert len(asked) == 4
+
+
+def test_a_study_whose_folder_is_gone_says_so(tmp_path: Path) -> None:
+    study = small(tmp_path)
+    with StudyRecord.create(tmp_path, "r", study, "small.toml") as record:
+        (tmp_path / "r").rename(tmp_path / "elsewhere")
+        with pytest.raises(StorageFault, match="moved or deleted") as told:
+            record.keep(next(iter(study.conditions)), {0: {}})
+    assert told.value.saved == ""
+
+
+def test_a_study_leaves_one_file_that_can_be_copied(finished: StudyRecord, tmp_path: Path) -> None:
+    with StudyRecord.create(tmp_path, "f", finished.study(), "small.toml") as record:
+        record.keep(next(iter(finished.study().conditions)), {0: {"right": 1}})
+    assert sorted(path.name for path in (tmp_path / "f").iterdir()) == ["lock", "study.sqlite"]
+    data = (tmp_path / "f/study.sqlite").read_bytes()
+    assert data[18:20] == b"\x01\x01"  # no write-ahead log: https://sqlite.org/fileformat.html
+
+
+def test_what_is_left_of_a_study_that_was_ended_while_it_was_made_is_no_hindrance(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for name in ("lock", "owner", "study.sqlite.new", "study.sqlite.new-journal"):
+        (folder / name).write_bytes(b"half")
+    with pytest.raises(BadRun, match="begin it anew"):
+        StudyRecord.open(tmp_path, "m")
+    with StudyRecord.create(tmp_path, "m", small(tmp_path), "small.toml") as record:
+        assert record.counts() == (0, 10)
+
+
+def test_a_study_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadRun, match="cannot be written to"):
+        StudyRecord.create(tmp_path / "file", "n", small(tmp_path), "small.toml")
+    monkeypatch.setattr("labctl.study.record.BYTES_PER_CHIP", 1e18)
+    with pytest.raises(BadRun, match="too few for this run"):
+        StudyRecord.create(tmp_path, "n", small(tmp_path), "small.toml")
+    assert not (tmp_path / "n").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE chip SET body = '{'",
+        "UPDATE condition SET body = '[]'",
+        "DELETE FROM meta WHERE key = 'order'",
+        "UPDATE meta SET value = '{' WHERE key = 'packages'",
+        "PRAGMA user_version = 1",
+    ],
+)
+def test_a_damaged_study_does_not_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    study = small(tmp_path)
+    with StudyRecord.create(tmp_path, "d", study, "small.toml") as record:
+        for key, condition in study.conditions.items():
+            record.keep(key, {chip: {"error": "NoConvergence"} for chip in range(condition.chips)})
+    with closing(sqlite3.connect(tmp_path / "d/study.sqlite")) as connection:
+        connection.execute(damage)
+        connection.commit()
+    assert cli.run(["resume", "d", "--runs", str(tmp_path), "--json"]) == Exit.REFUSED
+    told = json.loads(capsys.readouterr().out)["error"]["wrong"]
+    assert "cannot be read" in told or "format 1" in told
+
+
+def test_a_finished_study_is_only_told_again(finished: StudyRecord) -> None:
+    spells = finished.spells()
+    finished.close()
+    assert cli.run(["resume", "one", "--runs", str(finished.folder.parent), "--json"]) == Exit.DONE
+    with StudyRecord.open(finished.folder.parent, "one") as again:
+        assert again.spells() == spells
+
+
 def test_one_process_writes_to_a_study(tmp_path: Path) -> None:
     with StudyRecord.create(tmp_path, "l", small(tmp_path), "small.toml"):
         with pytest.raises(BadRun, match="in use"):
@@ -418,6 +613,15 @@ def test_a_bench_that_is_no_simulation_has_one_chip_and_keeps_its_runs(tmp_path:
         assert record.counts() == (2, 2)
         runs = sorted(path.name for path in (record.folder / "runs").iterdir())
         assert runs == sorted(study.conditions)
+        assert record.counts() == (2, 2)
+        key = next(iter(study.conditions))
+        row = record.rows(key)[0]
+        assert row["tests"][0] == 120
+        assert row["bill"]["infer"][0] == 150
+        record._connection.execute("DELETE FROM chip WHERE condition = ?", [key])  # ended before it was kept
+        progress = StudyProgress(quiet=True)
+        run_study(record, Here(), progress.told, progress.watch, never)
+        assert record.rows(key)[0] == row
     assert (tmp_path / "chip.state").is_file()
 
 

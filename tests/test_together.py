@@ -185,7 +185,6 @@ def programmed(at_once: bool, **settings: object) -> tuple[list[Outcome], Ledger
 def test_on_a_steady_chip_it_comes_to_the_same_as_one_by_one_with_fewer_calls() -> None:
     (alone, long), (at_once, short) = programmed(at_once=False), programmed(at_once=True)
     assert [replace(one, seconds=0.0) for one in at_once] == [replace(one, seconds=0.0) for one in alone]
-    assert [one.seconds for one in at_once] == pytest.approx([one.seconds for one in alone])
     assert {outcome.ending for outcome in alone} == {Ending.DONE}
     assert short.total().pulses == long.total().pulses
     assert short.total().joules == pytest.approx(long.total().joules, rel=1e-12)

@@ -88,7 +88,9 @@ def intended(base: Path, name: str) -> int | None:
         return None
 
 
-def trial(base: Path, name: str, number: int, source: random.Random, seconds: float) -> dict[str, Any]:
+def trial(
+    base: Path, name: str, session: Sequence[str], number: int, source: random.Random, seconds: float
+) -> dict[str, Any]:
     """A run that is begun, and gone on with, until it comes to its end; hit by two signals on the way.
 
     A session that ends before its journal is whole has driven nothing: the next begins under a new name.
@@ -98,7 +100,7 @@ def trial(base: Path, name: str, number: int, source: random.Random, seconds: fl
         before = intended(base, name)
         if before is None and (base / name).exists():
             name += "-again"
-        command = ["resume", name] if before is not None else ["train", *SESSION, "--name", name]
+        command = ["resume", name] if before is not None else ["train", *session, "--name", name]
         ended = life([*command, "--runs", str(base)], number if after is not None else 0, after or 0.0)
         lives.append({**ended, "before": before, "resumed": before is not None, "hit": after is not None})
         if ended["code"] == 0 or is_finished(base, name):
@@ -114,14 +116,14 @@ def is_finished(base: Path, name: str) -> bool:
         return any(note.kind == "result" for note in journal.notes())
 
 
-def nursery(base: Path, trials: int, number: int, seed: int) -> None:
-    """Print one line of JSON a trial."""
+def nursery(base: Path, session: Sequence[str], trials: int, number: int, seed: int) -> None:
+    """Print one line of JSON a trial of this experiment (and `--bench`, and a bench)."""
     source = random.Random(seed)
-    whole = ["train", *SESSION, "--runs", str(base), "--name"]
+    whole = ["train", *session, "--runs", str(base), "--name"]
     life([*whole, "first"])  # compiles, where the cache is cold
     seconds = min(life([*whole, name])["seconds"] for name in ("second", "third", "fourth"))
     for index in range(trials):
-        sys.stdout.write(json.dumps(trial(base, f"run-{index}", number, source, seconds)) + "\n")
+        sys.stdout.write(json.dumps(trial(base, f"run-{index}", session, number, source, seconds)) + "\n")
         sys.stdout.flush()
 
 
@@ -135,4 +137,10 @@ def warm() -> None:
 
 if __name__ == "__main__":
     warm()
-    nursery(Path(sys.argv[1]), int(sys.argv[2]), int(getattr(signal, sys.argv[3])), int(sys.argv[4]))
+    nursery(
+        Path(sys.argv[1]),
+        sys.argv[5:] or SESSION,
+        int(sys.argv[2]),
+        int(getattr(signal, sys.argv[3])),
+        int(sys.argv[4]),
+    )

@@ -35,8 +35,15 @@ LINE_SHARE = 0.1
 """Of the sites, between two plain lines, at least."""
 
 
+ALONE = 2
+"""Pulses in a list that writes to one site: it and the read after it. A round of several has more."""
+
+
 class _Sites:
-    """How far a training session has come: the site that it programs now, in their order."""
+    """How far a training session has come: the site that it programs now, or those not in the round any more.
+
+    Once the chip has answered, its sites are done; what is programmed then, it learns.
+    """
 
     things = "sites"
 
@@ -45,18 +52,28 @@ class _Sites:
         self._order = {site: index for index, site in enumerate(order)}
         self._spec = spec
         self.total, self.done, self.doing = len(order), 0, "starting"
+        self._round = 0
+        """Sites in the last round; 0 where sites are visited one by one."""
+        self._answered = False
 
-    def see(self, charge: Charge) -> None:
-        purpose, site = charge[:2]
-        if purpose is Purpose.PROGRAM and site is not None:
-            self.done = self._order.get(site, self.done)
-        elif purpose is Purpose.INFER:
-            self.done = self.total
+    def see(self, charges: Sequence[Charge]) -> None:
+        purpose, site = charges[0][:2]
+        if purpose is Purpose.INFER:
+            self.done, self._answered = self.total, True
+        elif purpose is Purpose.PROGRAM and site is not None and not self._answered:
+            if len(charges) > ALONE:
+                self._round = sum(charge[0] is Purpose.PROGRAM for charge in charges)
+            now = self.total - self._round if self._round else self._order.get(site, 0)
+            self.done = max(self.done, now)
 
-    def look(self, charge: Charge) -> None:
+    def look(self, charges: Sequence[Charge]) -> None:
         """Say what it is doing: only when it is to be shown."""
-        purpose, site = charge[:2]
-        self.doing = purpose if site is None or purpose is not Purpose.PROGRAM else self._spec.label(site)
+        purpose, site = charges[0][:2]
+        if purpose is Purpose.INFER or not self._answered:
+            programmed = f"round of {self._round}" if self._round else self._spec.label(site or 0)
+            self.doing = programmed if purpose is Purpose.PROGRAM else str(purpose)
+        else:
+            self.doing = "learning"
 
 
 class _Steps:
@@ -68,10 +85,10 @@ class _Steps:
         self._advance, self._spec = advance, spec
         self.total, self.done, self.doing = advance.total, advance.done, "starting"
 
-    def see(self, charge: Charge) -> None:
+    def see(self, charges: Sequence[Charge]) -> None:
         self.done = self._advance.done
 
-    def look(self, charge: Charge) -> None:
+    def look(self, charges: Sequence[Charge]) -> None:
         """Say what it is doing: only when it is to be shown."""
         advance = self._advance
         self.doing = f"{advance.doing} on {self._spec.label(advance.site)}, {advance.rows} rows"
@@ -118,10 +135,10 @@ class Progress:
         if not charges:
             return
         self._pulses += len(charges)
-        self._work.see(charges[0])
+        self._work.see(charges)
         if (now := time.monotonic()) >= self._next:
             self._next = now + self._every
-            self._work.look(charges[0])
+            self._work.look(charges)
             with suppress(OSError, ValueError):  # nobody is looking any more
                 self._draw(now)
 
@@ -140,7 +157,7 @@ class Progress:
         elapsed = max(now - self._began, 1e-9)
         joules = format_quantity(float(self._ledger.total().joules[0]), "J", 3)
         done, total = self._work.done, self._work.total
-        left = f"{elapsed / done * (total - done):.0f} s left" if done else ""
+        left = f"{elapsed / done * (total - done):.0f} s left" if 0 < done < total else ""
         parts = [
             f"{done} of {total} {self._work.things}, {self._work.doing}",
             f"{self._pulses} pulses",

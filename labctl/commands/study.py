@@ -81,6 +81,7 @@ def go_on(base: Path, name: str, workers: int | None, scheduler: str | None, as_
     from labctl.commands.study_progress import StudyProgress
     from labctl.pages.study import study_page
     from labctl.session import stop_on_interrupt
+    from labctl.study.guarded import guarded
     from labctl.study.record import StudyRecord
     from labctl.study_run import run_study
 
@@ -93,7 +94,9 @@ def go_on(base: Path, name: str, workers: int | None, scheduler: str | None, as_
             where = "" if base == RUNS else f" --runs {base}"
             stopped.todo = f"`labctl resume {name}{where}` goes on from here"
             raise
-        console.show(study_page(record, effort.seconds), as_json)
+        with guarded(record.folder):
+            page = study_page(record, effort.seconds)
+        console.show(page, as_json)
     return Exit.DONE
 
 

@@ -18,8 +18,11 @@ from labctl.study.answers import Answer, figures
 from labctl.study.file import Cited, Claim, Metric, metric
 from labctl.study.record import StudyRecord
 
+MANY = 2.0
+"""A cost that is higher by more than so many times the other is told as a factor, not in percent."""
 NOT_ASKED = "not asked in this study"
 NOT_YET = "no chip has answered yet"
+NO_PAIR = "no chip has answered both yet"
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ def _held(record: StudyRecord, cited: Cited, answer: Answer, other: Answer) -> F
     with np.errstate(all="ignore"):
         apart = one - two if share else one / two - 1
     apart = apart[np.isfinite(apart)]
+    if not len(apart):
+        return Found(cited, f"{value(answer)} against {value(other)}", NO_PAIR, answer, other)
     change = bootstrap(apart, np.mean if share else np.median)
     both_values = f"{value(answer)} against {value(other)}"
     how = f"{_interval(change, share)}; {len(apart)} chips, chip by chip"
@@ -130,6 +135,8 @@ def _figure(record: StudyRecord, answer: Answer) -> Metric:
 def _change(change: float, share: bool) -> str:
     if share:
         return f"{100 * change:+.2f} points"
+    if change > MANY:
+        return f"{1 + change:.3g} times"
     return f"{100 * abs(change):.3g} % {'less' if change < 0 else 'more'}"
 
 
@@ -139,6 +146,8 @@ def _interval(change: Interval, share: bool) -> str:
         return what
     if share:
         return f"{what}; 95 % interval {100 * change.low:+.2f} to {100 * change.high:+.2f} points"
+    if change.value > MANY:
+        return f"{what}; 95 % interval {1 + change.low:.3g} to {1 + change.high:.3g}"
     sign = -100 if change.value < 0 else 100
     low, high = sorted((sign * change.low, sign * change.high))
     return f"{what}; 95 % interval {low:.3g} to {high:.3g} %"

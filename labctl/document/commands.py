@@ -19,11 +19,9 @@ def again(record: StudyRecord, study: Study, asked: Asked, name: str = "again") 
 def question(record: StudyRecord, study: Study, asked: Asked) -> str:
     """Ask one question anew, of as many chips."""
     words = ["labctl", "study", source_of(record), "--question", asked.question.name]
-    wanted = asked.question.chips or study.file.chips
-    conditions = [study.conditions[place.condition] for place in asked.places]
-    there = [one.chips for one in conditions if one.simulated]
-    if there and max(there) < wanted:
-        words += ["--chips", str(max(one.chips for one in study.conditions.values()))]
+    there = {one.chips for one in study.conditions.values() if one.simulated}
+    if len(there) == 1 and there != {asked.question.chips or study.file.chips}:  # --chips made them so
+        words += ["--chips", str(there.pop())]
     if Path(study.file.bench).is_absolute():
         words += ["--bench", study.file.bench]
     return shlex.join(words)

@@ -30,6 +30,7 @@ def write_into(path: Path, name: str, content: str) -> bool:
         after = between(before, name, content, str(path))
         if after != before:
             part = path.with_name(f"{path.name}.part")
+            part.unlink(missing_ok=True)  # a link there would lead elsewhere
             part.write_text(after, encoding="utf-8")
             part.replace(path)
     except (OSError, UnicodeError) as error:
@@ -80,7 +81,7 @@ def _origin(told: Told) -> Iterator[str]:
     pace = f" in {_minutes(seconds)} ({workers})" if seconds > 0 else ""
     chips = f"{done:,} chips" if done == total else f"{done:,} of {total:,} chips so far"
     source = shlex.join(["labctl", "study", commands.source_of(record)])
-    yield (
+    yield _line(
         f"{len(told.study.conditions)} conditions, {chips}{pace}; fingerprint {record.fingerprint()};"
         f" {_code(source)}, {_code(f'labctl report {record.folder.name}')}."
     )
@@ -103,6 +104,10 @@ def _code(line: str) -> str:
 
 
 def _cell(content: str) -> str:
-    """Text in a table of Markdown: one line, no bar of its own, and no tag."""
-    told = printable(" ".join(content.split()))
-    return told.replace("|", "\\|").replace("<", "&lt;").replace("`" * 2, "")
+    """Text in a table of Markdown: one line, and no bar of its own."""
+    return _line(content).replace("|", "\\|")
+
+
+def _line(content: str) -> str:
+    """Text in one line, with no tag: no comment of the page either."""
+    return printable(" ".join(content.split())).replace("<", "&lt;").replace("`" * 2, "")

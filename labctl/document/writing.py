@@ -56,6 +56,7 @@ def _written(path: Path, content: str) -> Path:
     part = path.with_name(f"{path.name}.part")
     try:
         try:
+            part.unlink(missing_ok=True)  # a link there would lead elsewhere
             part.write_text(content, encoding="utf-8")
             part.replace(path)
         finally:

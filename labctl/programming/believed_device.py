@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labctl.programming.belief import Experience, Level, Shift
-from labctl.programming.common import LEAST_SIEMENS, Bounds, Push
+from labctl.programming.common import Bounds, Push, logarithm
 from labctl.programming.prediction import Response
 
 DOUBT = 0.2
@@ -21,6 +21,8 @@ CLEAR = 3.0
 """Of the scatter of reads: a movement larger than this says at which shift the model does the same."""
 UNMOVED = 0.5
 """Of the scatter of reads: a movement smaller than this is none."""
+LEAST_PART = 0.2
+"""Of what several pulses were to move a device: less, and they may as well have moved nothing."""
 PACE = 0.5
 """Standard deviation of what devices differ by in ln(rate) where they are as fast as they can be."""
 NUDGE = 2e-3
@@ -41,9 +43,12 @@ class Side:
     pace_variance: float = PACE**2
     used: bool = False
     push: Push = field(init=False)
+    """Its strongest pulses,"""
+    led: Push = field(init=False)
+    """and all of them, against what was expected of each."""
 
     def __post_init__(self) -> None:
-        self.push = Push(self.sign)
+        self.push, self.led = Push(self.sign), Push(self.sign)
 
     @property
     def most(self) -> float:
@@ -86,7 +91,7 @@ class BelievedDevice:
         self.response = response
         self.experience = experience
         self._quiet = quiet
-        self._last = _logarithm(siemens)
+        self._last = logarithm(siemens)
         self._level = Level(self._last, self.scatter**2)
         spreads = {+1: response.scatter.rise, -1: response.scatter.fall}
         self.sides = {
@@ -135,7 +140,7 @@ class BelievedDevice:
 
     def learn(self, step: Step, siemens: float) -> None:
         """What it reads after a pulse."""
-        side, seen, level = step.side, _logarithm(siemens), self._level
+        side, seen, level = step.side, logarithm(siemens), self._level
         moved, toward = side.sign * (seen - level.mean), side.sign * (step.expected - level.mean)
         unknown = step.slope**2 * side.shift.variance + (DOUBT * toward) ** 2
         self._notice(step, seen, unknown)
@@ -146,8 +151,7 @@ class BelievedDevice:
             total = level.variance + unknown + step.scatter**2 + scatter**2
             side.shift.corrected(seen - step.expected, step.slope, total)
         side.shift.variance += side.shift.drift
-        if step.strongest:
-            side.push.see(math.exp(self._last), siemens)
+        side.led.see(math.exp(self._last), siemens, LEAST_PART * max(toward, 0.0))
         level.update(step.expected, unknown + step.scatter**2, seen, scatter)
         self._last = seen
         if side.sign < 0:  # what comes next is another cycle
@@ -206,7 +210,3 @@ class BelievedDevice:
 def _counted(side: Side, seconds: float) -> float:
     """[s] as the model counts them."""
     return seconds * math.exp(side.pace)
-
-
-def _logarithm(siemens: float) -> float:
-    return math.log(max(siemens, LEAST_SIEMENS))

@@ -41,42 +41,43 @@ class CheckedResponse:
 
     def seconds(self, before: float, after: float, volts: float, ohms: float, shift: float = 0.0) -> float:
         """See `Response`."""
-        ask = self._response.seconds
-        return self._asked("seconds", lambda: ask(before, after, volts, ohms, shift), lambda one: one >= 0)
+        return self._asked(
+            "seconds", lambda: self._response.seconds(before, after, volts, ohms, shift), lambda one: one >= 0
+        )
 
     def siemens(self, before: float, seconds: float, volts: float, ohms: float, shift: float = 0.0) -> float:
         """See `Response`."""
-        ask = self._response.siemens
         return self._asked(
-            "siemens", lambda: ask(before, seconds, volts, ohms, shift), lambda one: 0 < one < math.inf
+            "siemens",
+            lambda: self._response.siemens(before, seconds, volts, ohms, shift),
+            lambda one: 0 < one < math.inf,
         )
 
     def volts(
         self, before: float, after: float, seconds: float, ohms: float, most: float, shift: float = 0.0
     ) -> float:
         """See `Response`."""
-        ask = self._response.volts
         return self._asked(
             "volts",
-            lambda: ask(before, after, seconds, ohms, most, shift),
-            lambda one: math.isnan(one) or (0 <= one * math.copysign(1, most) <= abs(most) * (1 + SLIP)),
+            lambda: self._response.volts(before, after, seconds, ohms, most, shift),
+            lambda one: math.isnan(one) or (0 <= one * math.copysign(1, most) <= abs(most)),
         )
 
     def shift(self, before: float, after: float, seconds: float, volts: float, ohms: float) -> float:
         """See `Response`."""
-        ask = self._response.shift
         return self._asked(
-            "shift", lambda: ask(before, after, seconds, volts, ohms), lambda one: not math.isinf(one)
+            "shift",
+            lambda: self._response.shift(before, after, seconds, volts, ohms),
+            lambda one: not math.isinf(one),
         )
 
     def gentlest(
         self, before: float, after: float, ohms: float, most: float, shortest: float, longest: float
     ) -> tuple[float, float]:
         """See `Response`."""
-        ask = self._response.gentlest
         return self._asked(
             "gentlest",
-            lambda: ask(before, after, ohms, most, shortest, longest),
+            lambda: self._response.gentlest(before, after, ohms, most, shortest, longest),
             lambda one: shortest * (1 - SLIP) <= one[0] <= longest * (1 + SLIP) and _countable(one[1]),
         )
 

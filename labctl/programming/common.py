@@ -92,6 +92,11 @@ class Outcome:
         return self.after / self.target - 1
 
     @property
+    def why(self) -> str:
+        """Why it ended, with what the board or the model said."""
+        return f"{self.ending}: {self.reason}" if self.reason else str(self.ending)
+
+    @property
     def spent(self) -> Spent:
         """All of it counts, where the site is programmed again."""
         return Spent(self.pulses, self.seconds, self.joules)
@@ -124,14 +129,26 @@ TIME_CONSTANTS = 12.0
 IDLE_MOST = 3
 """Strongest pulses without progress after which a site is stuck."""
 LEAST_PROGRESS = 0.02
-"""In ln G, of each strongest pulse: a hundred of them would hardly make a decade."""
+"""In ln G, of each strongest pulse, where more is missing than the pulses left would bring at a slower pace:
+a hundred of them would hardly make a decade."""
 LEAST_SIEMENS = 1e-12
 """What an open device, which reads 0 S, is taken for."""
 
 
+def logarithm(siemens: float) -> float:
+    """Of a conductance that may be 0."""
+    return math.log(max(siemens, LEAST_SIEMENS))
+
+
+def least_progress(before: float, target: float, effort: Effort, how: Programming) -> float:
+    """In ln G: what a strongest pulse is to move a device by, so that it is not given up."""
+    missing = abs(math.log(target) - logarithm(before))
+    return min(LEAST_PROGRESS, missing / max(how.most_pulses - effort.pulses, 1))
+
+
 @dataclass(slots=True)
 class Push:
-    """Strongest pulses of one polarity that came to nothing, taken together.
+    """Pulses of one polarity that came to less than they should have, taken together.
 
     Each of them may seem to move a device that is stuck: reads are noisy, and every writing pulse may
     leave another conductance in the same state. Their sum is what one read differs from an earlier one.
@@ -141,14 +158,16 @@ class Push:
     idle: int = 0
     """Since the last progress."""
     moved: float = 0.0
-    """In ln G, by those."""
+    """In ln G, by those,"""
+    due: float = 0.0
+    """and by how much they should have moved it, at least."""
 
-    def see(self, before: float, after: float) -> None:
-        """A strongest pulse led from the one conductance to the other [S]."""
-        ratio = max(after, LEAST_SIEMENS) / max(before, LEAST_SIEMENS)
-        self.idle, self.moved = self.idle + 1, self.moved + self.sign * math.log(ratio)
-        if self.moved >= LEAST_PROGRESS * self.idle:
-            self.idle, self.moved = 0, 0.0
+    def see(self, before: float, after: float, least: float) -> None:
+        """A pulse that should have moved ln G by so much led from the one conductance to the other [S]."""
+        self.idle, self.due = self.idle + 1, self.due + least
+        self.moved += self.sign * (logarithm(after) - logarithm(before))
+        if self.moved >= self.due:
+            self.idle, self.moved, self.due = 0, 0.0, 0.0
 
 
 def read(spec: Spec, site: int, how: Reading) -> Pulse:
@@ -174,7 +193,7 @@ def sent(
     return after, Ending.DONE, ""
 
 
-def cap(effort: Effort, idle: int, how: Programming) -> Ending:
+def cap(effort: Effort | Spent, idle: int, how: Programming) -> Ending:
     """The cap that has been reached; done: none."""
     caps = {
         Ending.STUCK: idle >= IDLE_MOST,

@@ -55,7 +55,8 @@ class Response(Protocol):
     """One kind of device at a constant source voltage behind resistors.
 
     Conductances [S] are as they are read. `volts` [V] are the source's, with their sign; `ohms` stand
-    between source and device; `shift` [V] is that of the device's threshold.
+    between source and device; `shift` [V] is that of the device's threshold. Answers depend on what is
+    asked alone, not on what was asked before: all chips of a process ask the same one.
     """
 
     @property

@@ -12,7 +12,7 @@ import math
 
 from labctl.plan import Plan
 from labctl.programming.belief import Experience
-from labctl.programming.believed_device import BelievedDevice, Side, Step
+from labctl.programming.believed_device import LEAST_PART, BelievedDevice, Side, Step
 from labctl.programming.checked_response import CheckedResponse, Lost
 from labctl.programming.common import (
     Bounds,
@@ -23,6 +23,7 @@ from labctl.programming.common import (
     bounds,
     cap,
     edge_of,
+    least_progress,
     programming_pulse,
     read,
     sent,
@@ -46,9 +47,12 @@ WEAKEST = 0.01
 """Of the most volts: for a device that is believed to move more than it should at any."""
 SETTLED = 7.0
 """Of the board's time constant: shorter pulses than this are not predicted well."""
-PATIENCE = 30
+PATIENCE = 50
 """Pulses on a site after which its model is given up. Of 1,350 sites of simulated Cr, W and C chips, with a
-model that is right, two took more; a model of other devices would go on to the last pulse that is allowed."""
+model that is right, none took more; a model of other devices would go on to the last pulse allowed."""
+FUTILE, FUTILE_MOVES = 12, 1.0
+"""Pulses of one polarity that led to next to nothing, and how much of ln G they were to move it in all, after
+which the model is given up as well: a device that scatters can keep a belief from giving up by itself."""
 LAG = 1.7
 """Of the same: what a pulse loses while the voltage rises at the device."""
 
@@ -71,22 +75,31 @@ def predictive(
     checked = CheckedResponse(response)
     device = BelievedDevice(checked, experience, allowed, effort.path[-1], 0.25 * how.tolerance)
     probe, ending, reason = read(spec, site, reading), Ending.DONE, ""
-    patient_to = effort.pulses + PATIENCE
+    begun = effort.pulses
     while not abs(effort.path[-1] - target) <= how.tolerance * target:
         side, move = _wanted(device, math.log(target), how.tolerance)
         ending = cap(effort, side.push.idle, how)
         if ending is not Ending.DONE:
             break
-        if effort.pulses >= patient_to:
-            raise Lost(f"the model was given up after {PATIENCE} pulses")
+        _refuse_futile(side, effort.pulses - begun)
         step = _step(spec, device, side, move, SMALLEST * how.tolerance)
         pulse = programming_pulse(spec, site, step.volts, step.width)
         after, ending, reason = yield from sent(spec, site, pulse, probe, effort)
         if ending is not Ending.DONE:
             break
+        if step.strongest:
+            side.push.see(effort.path[-2], after, least_progress(effort.path[-2], target, effort, how))
         device.learn(step, after)
     device.teach()
     return ending, reason
+
+
+def _refuse_futile(side: Side, pulses: int) -> None:
+    """Raise `Lost` where the model has led nowhere for too long."""
+    if pulses >= PATIENCE:
+        raise Lost(f"the model was given up after {pulses} pulses")
+    if side.led.idle >= FUTILE and side.led.due >= LEAST_PART * FUTILE_MOVES:
+        raise Lost(f"the model was given up: {side.led.idle} pulses led nowhere")
 
 
 def _wanted(device: BelievedDevice, goal: float, tolerance: float) -> tuple[Side, float]:

@@ -29,6 +29,7 @@ from labctl.programming.common import (
     Spent,
     bounds,
     cap,
+    least_progress,
     programming_pulse,
     read,
     sent,
@@ -89,8 +90,12 @@ def write_verify(
         raise Refused(f"a target of {target} S for site {spec.label(site)}", allowed="a number above 0")
     effort = Effort([now], spent.pulses, spent.seconds, spent.joules)
     ending, reason = Ending.DONE, ""
+    allowed = bounds(spec, site, +1, how)
     if not math.isfinite(now):
         ending, reason = Ending.FAULT, "it could not be read"
+    elif not allowed.shortest <= allowed.longest:
+        ending = Ending.LIMIT
+        reason = f"a pulse of {allowed.shortest:.4g} s or more, where {allowed.longest:.4g} s are allowed"
     elif how.method == "adaptive":
         ending, reason = yield from _adaptive(spec, site, target, how, reading, effort)
     elif response is None:
@@ -101,8 +106,8 @@ def write_verify(
     else:
         known = Experience() if experience is None else experience
         ending, reason = yield from _predictive(spec, site, target, how, reading, effort, response, known)
-    path, spent = tuple(effort.path), (effort.pulses, effort.joules)
-    return Outcome(site, target, path[0], path[-1], *spent, ending, path, reason, effort.seconds)
+    path, pulses, joules, seconds = tuple(effort.path), effort.pulses, effort.joules, effort.seconds
+    return Outcome(site, target, path[0], path[-1], pulses, joules, ending, path, reason, seconds)
 
 
 def _predictive(
@@ -148,7 +153,7 @@ def _adaptive(
         if ending is not Ending.DONE:
             return ending, reason
         if strongest:
-            direction.push.see(now, after)
+            direction.push.see(now, after, least_progress(now, target, effort, how))
         missing = max(abs(target - after), 0.5 * how.tolerance * target)  # nobody need aim any closer
         _learn(direction, (after - now) * direction.sign, missing, now, strongest, how)
         now = after

@@ -1,8 +1,8 @@
 """What the rows of a study say: medians and quartiles of chips, with intervals.
 
-Chips are what is drawn, so an interval is over chips: a percentile bootstrap of the median. Two
-conditions are compared chip by chip, since both had the same chips (`compared`). Chips that failed
-are counted and told, and are no part of a median.
+Chips are what is drawn, so an interval is over chips: a percentile bootstrap of the median. Chips
+that failed are counted and told, and are no part of a median. Energy and time are those of training
+and of one look at the ideal patterns, without the tests with noise.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 
 from labctl.estimates import Interval, bootstrap
 from labctl.pulse import Floats, Purpose
-from labctl.study.chips import Row, total
-from labctl.study.conditions import level_label
+from labctl.study.conditions import is_level, level_label
 from labctl.study.file import Disturbance, Metric, metric
 from labctl.study.record import StudyRecord
+from labctl.study.rows import Row, of_training
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _figure(row: Row, figure: Metric) -> float:
     if figure.disturbance is None:
         return _FIGURES[figure.name](row)
     for test in row["tested"]:
-        if test["disturbance"] == figure.disturbance and abs(test["level"] - figure.level) < 1e-9:
+        if test["disturbance"] == figure.disturbance and is_level(figure.level, test["level"]):
             return test["right"] / test["of"]
     return math.nan
 
@@ -115,19 +115,18 @@ def _pulses(row: Row) -> float:
 
 def _energy(row: Row) -> float:
     """[J] delivered."""
-    return total(row, 1) - _testing(row, (1,))
+    return of_training(row, [1])
 
 
 def _time(row: Row) -> float:
     """[s] on the bench: pulses, reads, settling, link."""
-    return sum(total(row, place) for place in range(4, 8)) - _testing(row, range(4, 8))
+    return of_training(row, range(4, 8))
 
 
 def _energy_with_periphery(row: Row) -> float:
     """[J] delivered, and what the bench's tariff asks for the electronics around the array."""
     watts, per_pulse = row["tariff"]
-    pulses = total(row, 0) - _testing(row, (0,))
-    return _energy(row) + watts * _time(row) + per_pulse * pulses
+    return _energy(row) + watts * _time(row) + per_pulse * of_training(row, [0])
 
 
 _FIGURES: dict[str, Callable[[Row], float]] = {
@@ -142,36 +141,3 @@ _FIGURES: dict[str, Callable[[Row], float]] = {
     "sites given up": lambda row: float(row["given_up"]),
 }
 """How each figure of `labctl.study.file.PLAIN` is taken from a row."""
-
-
-def _testing(row: Row, places: tuple[int, ...] | range) -> float:
-    """What the tests cost beyond one look at the ideal patterns: it is no part of training."""
-    entry = row["bill"].get(Purpose.INFER)
-    if entry is None:
-        return 0.0
-    share = 1 - row["patterns"] / entry[0]
-    return share * sum(entry[place] for place in places)
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One condition less another, over the same chips."""
-
-    chips: int
-    median: Interval
-    """Of the differences."""
-    mean: Interval
-    of_medians: float
-
-
-def compared(record: StudyRecord, one: str, other: str, name: str) -> Difference:
-    """Metric `name` of condition `one` less that of `other`, chip by chip."""
-    left, right = record.rows(one), record.rows(other)
-    both = sorted(left.keys() & right.keys())
-    figure = metric(name)
-    first = figures({chip: left[chip] for chip in both}, figure)
-    second = figures({chip: right[chip] for chip in both}, figure)
-    known = np.isfinite(first) & np.isfinite(second)
-    change = (first - second)[known]
-    of_medians = float(np.median(first[known]) - np.median(second[known])) if known.any() else float("nan")
-    return Difference(int(known.sum()), bootstrap(change, np.median), bootstrap(change, np.mean), of_medians)

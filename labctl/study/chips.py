@@ -1,13 +1,13 @@
 """The work of a study: one chip after the other, trained and tested, each by its number alone.
 
-A row holds what came of one chip, in numbers that depend on condition and chip and on nothing else:
-no time of day, no worker, no order. What is worked out with matrices of the processor's own library
-(the target weights) is worked out once, by whoever hands the work out.
+A row (`labctl.study.rows`) depends on condition and chip and on nothing else: no time of day, no
+worker, no order. Target weights are worked out once, by whoever hands the work out: their training is
+long enough for the last bits of the processor's own library for matrices to become other weights.
 """
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -19,23 +19,30 @@ import numpy as np
 from labctl.bench import Bench, BenchFile, tariff_of
 from labctl.board import Board
 from labctl.config import build
-from labctl.energy import Ledger, Tariff
-from labctl.errors import LabError
+from labctl.energy import Charge, Ledger
+from labctl.errors import BoardFault, BoardGone, BoardHung, LabError, LimitExceeded
 from labctl.experiment import Experiment
 from labctl.images import ImageSet
 from labctl.network import Network
-from labctl.programming.write_verify import Ending
-from labctl.pulse import Purpose
+from labctl.pulse import Pulse, Trace
 from labctl.running import response_for
 from labctl.session import run
 from labctl.spec import Spec
 from labctl.study.conditions import Condition
-from labctl.training.assignment import Assignment, Software, assigned, recipe_for
-from labctl.training.controller import Trained, Training, train
+from labctl.study.rows import Row, count, row_of
+from labctl.training.assignment import Software, assigned, recipe_for
+from labctl.training.controller import Training, train
 from labctl.training.target_weights import Recipe, train_targets
+from labctl.training_session import assigned as goal
+from labctl.training_session import result
 
-Row = dict[str, Any]
-"""What came of one chip, as JSON can hold it: `row_of` makes it."""
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A chip that has no row, because what was to compute it ended or hung: it is to be tried again."""
+
+    error: str
+    wrong: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +55,28 @@ class Job:
     """For each network its layers, as lists."""
 
 
-def work(job: Job) -> list[Row]:
-    """The rows of these chips, in their order. An error of one chip is its row, and stops no other."""
+def work(job: Job) -> list[Row | Lost]:
+    """The rows of these chips, in their order. What one chip fails at is its row, and stops no other.
+
+    Raises what would be wrong with every chip (`Refused`, such as a board's class that is not here),
+    and whatever is a mistake in labctl or in a board's driver; a note says at which chip it was.
+    """
     return [_worked(job, chip) for chip in job.chips]
 
 
-def _worked(job: Job, chip: int) -> Row:
+def _worked(job: Job, chip: int) -> Row | Lost:
     try:
         return _trained(job, chip)
-    except LabError as error:
+    except (LimitExceeded, BoardFault) as error:
         return {"error": type(error).__name__, "wrong": error.wrong}
+    except (BoardGone, BoardHung) as error:
+        return Lost(type(error).__name__, error.wrong)
+    except Exception as error:
+        where = f"chip {chip} of condition {job.condition.key}"
+        error.add_note(where)
+        if isinstance(error, LabError):
+            error.wrong = f"{where}: {error.wrong}"
+        raise
 
 
 def _trained(job: Job, chip: int) -> Row:
@@ -66,35 +85,19 @@ def _trained(job: Job, chip: int) -> Row:
     how = training_of(condition, chip, len(job.weights))
     network = network_of(recipe_for(board.spec, how.software), job.weights[chip % len(job.weights)])
     assignment = assigned(condition.image_set(), network, board.spec, how.missed)
-    ledger = Ledger()
     plan = train(assignment, board.spec, how, response=response_for(how, board.spec))
+    ledger, tests = Ledger(), Ledger()
+    last = deque[Sequence[Charge]](maxlen=count(how.testing))
+
+    def observe(pulses: Sequence[Pulse], traces: Sequence[Trace], charges: Sequence[Charge]) -> None:
+        last.append(charges)
+
     with board:
-        trained = run(plan, board, ledger=ledger)
-    return row_of(assignment, trained, ledger, tariff_of(build(condition.bench, BenchFile, "the bench")))
-
-
-def row_of(assignment: Assignment, trained: Trained, ledger: Ledger, tariff: Tariff) -> Row:
-    """The numbers of one chip."""
-    targets = assignment.targets.copy()
-    for outcome in trained.outcomes:  # learning moves targets
-        targets[outcome.site] = outcome.target
-    errors = np.abs(trained.conductances / targets - 1)
-    purposes = [(purpose, ledger.total(purpose=purpose)) for purpose in Purpose]
-    return {
-        "right": trained.right,
-        "patterns": len(trained.answers),
-        "tested": [asdict(test) for test in trained.tested],
-        "within_2": int((errors <= 0.02).sum()),
-        "within_5": int((errors <= 0.05).sum()),
-        "given_up": sum(outcome.ending is not Ending.DONE for outcome in trained.outcomes),
-        "sites": len(trained.outcomes),
-        "tariff": [tariff.watts, tariff.joules_per_pulse],
-        "bill": {
-            str(purpose): [entry.pulses, *entry.joules.tolist(), *entry.seconds.tolist()]
-            for purpose, entry in purposes
-            if entry.pulses
-        },
-    }
+        trained = run(plan, board, ledger=ledger, observer=observe)
+    for charges in last:
+        tests.charge(charges)
+    tariff = tariff_of(build(condition.bench, BenchFile, "the bench"))
+    return row_of(goal(assignment), result(trained, ledger), ledger, tests, tariff)
 
 
 # ---- what a condition is for one chip --------------------------------------------------------
@@ -167,8 +170,3 @@ def jobs(condition: Condition, done: frozenset[int], weights: tuple[Any, ...], b
     left = [chip for chip in range(condition.chips) if chip not in done]
     for start in range(0, len(left), block):
         yield Job(condition, tuple(left[start : start + block]), weights)
-
-
-def total(row: Row, place: int) -> float:
-    """A column of the bill of a chip, over all purposes: 0 pulses, 1 to 3 joules, 4 to 7 seconds."""
-    return math.fsum(entry[place] for entry in row["bill"].values())

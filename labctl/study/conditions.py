@@ -23,7 +23,7 @@ from labctl.errors import BadConfig
 from labctl.experiment import Experiment, images_of, read_experiment
 from labctl.images import ImageSet
 from labctl.quantity import format_quantity, parse, quoted
-from labctl.study.file import Axis, Point, Question, StudyFile, Value, label_of
+from labctl.study.file import Axis, Point, Question, StudyFile, Value, label_of, metric
 from labctl.tomlfile import load
 
 Tables = dict[str, Any]
@@ -42,8 +42,8 @@ class Condition:
 
     @property
     def key(self) -> str:
-        """The same for the same condition, however many chips it has."""
-        told = json.dumps([self.experiment, self.images, self.bench, self.bench_source], sort_keys=True)
+        """The same for the same condition, however many chips it has and wherever its files are."""
+        told = json.dumps([self.experiment, self.images, self.bench], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     @property
@@ -95,6 +95,7 @@ def expanded(file: StudyFile, folder: Path, *, chips: int | None = None) -> Stud
         for series, x, changes in _points(question):
             tables = _merged(_merged(file.change, question.change), changes)
             condition = _condition(file, folder, tables, chips or question.chips or file.chips)
+            _refuse_untested(question, condition)
             before = found.get(condition.key)
             more = max(condition.chips, before.chips if before else 0)
             found[condition.key] = replace(condition, chips=more)
@@ -159,6 +160,29 @@ def _condition(file: StudyFile, folder: Path, tables: Tables, chips: int) -> Con
         str(bench_path),
         chips if bench.file.kind == "sim" else 1,
     )
+
+
+def _refuse_untested(question: Question, condition: Condition) -> None:
+    """A figure that no chip will have is told now, and not as so many chips that failed."""
+    testing = condition.experiment["training"]["testing"]
+    if question.vary.levels is not None and not testing[question.vary.levels]:
+        raise _untested(question, "the axis", question.vary.levels)
+    for figure in map(metric, question.shows):
+        kind = figure.disturbance
+        if kind is not None and not any(is_level(figure.level, parse(one, "%")) for one in testing[kind]):
+            raise _untested(question, quoted(figure.name), kind)
+
+
+def _untested(question: Question, what: str, kind: str) -> BadConfig:
+    return BadConfig(
+        f"question {question.name}: {what} needs tests with {kind} that the experiment does not have",
+        todo=f"write their levels into change.training.testing.{kind}",
+    )
+
+
+def is_level(level: float, tested: float) -> bool:
+    """Whether a test was one at this level."""
+    return abs(level - tested) < 1e-9
 
 
 def _without_memory(bench: Tables) -> Tables:

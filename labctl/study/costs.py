@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labctl.pulse import Floats, Purpose
-from labctl.study.chips import Row
+from labctl.study.rows import Row
 
 TOTAL = "total"
 

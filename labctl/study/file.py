@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from labctl.config import Count, Name, Section, read_toml
 from labctl.errors import BadConfig, BadQuantity
@@ -108,6 +108,12 @@ def _has_points(axis: Axis) -> Axis:
 GoodAxis = Annotated[Axis, AfterValidator(_has_points)]
 
 
+def _no_levels(axis: Axis) -> Axis:
+    if axis.levels is not None:
+        raise ValueError("levels are an axis to vary along, and no series")
+    return axis
+
+
 class Question(Section):
     """One question: a table, and a picture for each figure that it shows."""
 
@@ -115,13 +121,20 @@ class Question(Section):
     title: str
     shows: tuple[Annotated[str, AfterValidator(_is_metric)], ...] = ("accuracy",)
     vary: GoodAxis
-    by: GoodAxis | None = None
+    by: Annotated[GoodAxis, AfterValidator(_no_levels)] | None = None
     chips: Count | None = None
     """In place of the study's."""
     change: dict[str, Any] = Field(default_factory=dict)
     """For every point of this question."""
     says: str = ""
     """What is to be known to read the answer."""
+
+    @model_validator(mode="after")
+    def _along_levels(self) -> Question:
+        """What varies from level to level is the accuracy."""
+        if self.vary.levels is not None and self.shows != ("accuracy",):
+            raise ValueError('along levels of a test the one figure is the accuracy: shows = ["accuracy"]')
+        return self
 
 
 class Other(Section):

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,11 +22,11 @@ from labctl.config import build, dump
 from labctl.errors import BadRun, Outputs, StorageFault
 from labctl.runfolder import JOURNAL, STUDY, Lock, now, refuse_full, refuse_network, run_folder
 from labctl.store import circumstances
-from labctl.study.chips import Row
 from labctl.study.conditions import Asked, Condition, Place, Study
 from labctl.study.database import connect_to_read, connect_to_write, inode, is_remnant, leave_one_file, make
 from labctl.study.file import StudyFile, checked
 from labctl.study.guarded import guarded
+from labctl.study.rows import Row
 
 BYTES_PER_CHIP = 1500
 
@@ -151,10 +151,9 @@ class StudyRecord:
 
     # ---- appending -------------------------------------------------------------------------
 
-    def keep(self, condition: str, chips: Sequence[int], rows: Sequence[Row]) -> None:
-        """These rows, as one transaction; raises `StorageFault` where the disk does not take them."""
-        bodies = [json.dumps(row, sort_keys=True) for row in rows]
-        values = [(condition, chip, body) for chip, body in zip(chips, bodies, strict=True)]
+    def keep(self, condition: str, rows: Mapping[int, Row]) -> None:
+        """These rows by chip, as one transaction; raises `StorageFault` where the disk does not take them."""
+        values = [(condition, chip, json.dumps(row, sort_keys=True)) for chip, row in rows.items()]
         self._append("INSERT INTO chip VALUES (?, ?, ?)", values)
 
     def keep_spell(self, workers: str, chips: int, seconds: float) -> None:
@@ -187,7 +186,7 @@ class StudyRecord:
         return StorageFault(
             f"{self.folder / STUDY} can no longer be written: {why}",
             outputs=Outputs.OFF,
-            saved=self.saved(),
+            saved=self.saved() if inode(self.folder) == self._inode else "",
             todo="see to the disk, then `labctl resume`",
         )
 
@@ -216,9 +215,7 @@ def _refuse_taken(folder: Path) -> None:
     """A folder of that name is there; an empty one, or what is left of making one, is none."""
     if folder.exists() and not is_remnant(folder):
         other = f", or go on with `labctl resume {folder.name}`" if (folder / STUDY).is_file() else ""
-        raise BadRun(
-            f"{folder} is there already", allowed="a new name", todo=f"choose another name{other}"
-        )
+        raise BadRun(f"{folder} is there already", allowed="a new name", todo=f"choose another name{other}")
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def train(
     outcomes = tuple[Outcome, ...]()
     if how.learning.transfer:
         outcomes = yield from adjust(spec, assignment, present, how, spent or {}, known)
-    learnt = yield from learn(spec, assignment, outcomes, how, known)
+    learnt = yield from learn(spec, assignment, outcomes, how, spent or {}, known)
     final = yield from examine(spec, sites, how.reading)
     conductances = np.full(len(spec.sites), np.nan)
     conductances[sites] = [final[site] for site in sites]
@@ -135,18 +135,26 @@ def train(
 
 
 def learn(
-    spec: Spec, assignment: Assignment, outcomes: Sequence[Outcome], how: Training, known: Known
+    spec: Spec,
+    assignment: Assignment,
+    outcomes: Sequence[Outcome],
+    how: Training,
+    spent: Mapping[int, Spent],
+    known: Known,
 ) -> Plan[Learnt | None]:
-    """Let the chip learn by the rule that was chosen, from the `outcomes` of the transfer, if any."""
-    factors = error_factors(how.missed, len(spec.sites))
+    """Let the chip learn by the rule that was chosen, from the `outcomes` of the transfer, if any.
+
+    New targets are missed by what the first ones were missed by; caps hold for all that was `spent`.
+    """
 
     def program(
         present: Mapping[int, float], targets: Floats, spent: Mapping[int, Spent]
     ) -> Plan[tuple[Outcome, ...]]:
-        """New targets are missed by what the first ones were missed by."""
-        return adjust(spec, replace(assignment, targets=targets * factors), present, how, spent, known)
+        return adjust(spec, replace(assignment, targets=targets), present, how, spent, known)
 
-    hands = Hands(how.inference, how.reading, how.programming, program)
+    missed = error_factors(how.missed, len(spec.sites))
+    before = {**spent, **{outcome.site: outcome.spent for outcome in outcomes}}
+    hands = Hands(how.inference, how.reading, how.programming, missed, before, program)
     if how.learning.rule == "fine_tuning":
         return (yield from fine_tune(spec, assignment, how.learning, hands, outcomes))
     if how.learning.rule != "none":

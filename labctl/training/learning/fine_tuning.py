@@ -19,7 +19,7 @@ import numpy as np
 from labctl.errors import BoardFault, LimitExceeded
 from labctl.network import Matrices, right
 from labctl.plan import Plan
-from labctl.programming.common import NOTHING, Ending, Outcome, Spent
+from labctl.programming.common import NOTHING, Ending, Outcome
 from labctl.pulse import Bools, Floats
 from labctl.spec import Spec
 from labctl.training.assignment import Assignment
@@ -68,11 +68,11 @@ class _Tuner:
     ) -> None:
         self._spec, self._goal, self._how, self._hands = spec, assignment, how, hands
         self._order = [int(site) for site in assignment.placement.order()]
+        self._missed = hands.missed[self._order]
+        self._spent = dict(hands.spent)
         self._sizes = assignment.network.sizes
         self._outcomes = {outcome.site: outcome for outcome in outcomes}
-        self._frozen = {
-            one.site: one.reason or str(one.ending) for one in outcomes if one.ending is not Ending.DONE
-        }
+        self._frozen = {one.site: one.why for one in outcomes if one.ending is not Ending.DONE}
         self._strayed = set[int]()
         self._looks = list[Look]()
         window, activations = assignment.window, assignment.network.activations
@@ -177,9 +177,10 @@ class _Tuner:
         return np.array([site not in self._frozen for site in self._order])
 
     def _siemens(self, weights: Floats, now: Look) -> Floats:
-        """[S] that these weights need; what cannot move stays what it is."""
+        """[S] that these weights need, missed as all targets are; what cannot move stays what it is."""
         window = self._goal.window
-        return np.where(self._free(), window.reference + window.scale * weights, now.siemens)
+        meant = (window.reference + window.scale * weights) * self._missed
+        return np.where(self._free(), meant, now.siemens)
 
     def _far(self, targets: Floats, siemens: Floats) -> Bools:
         """Which sites are to be programmed."""
@@ -194,21 +195,17 @@ class _Tuner:
         present = {self._order[place]: float(now[place]) for place in places}
         by_site = np.full(len(self._spec.sites), np.nan)
         by_site[self._order] = targets
-        spent = {site: self._spent(site) for site in present}
+        spent = {site: self._spent.get(site, NOTHING) for site in present}
         found = yield from self._hands.program(present, by_site, spent)
         pulses = sum(one.pulses - spent[one.site].pulses for one in found)
         for one in found:
             if one.ending is not Ending.DONE:
-                self._frozen.setdefault(one.site, one.reason or str(one.ending))
+                self._frozen.setdefault(one.site, one.why)
+            self._spent[one.site] = one.spent
             earlier = self._outcomes.get(one.site)
             path = (*earlier.path, *one.path[1:]) if earlier else one.path
             self._outcomes[one.site] = replace(one, before=path[0], path=path)
         yield from self._look(pulses, len(present))
-
-    def _spent(self, site: int) -> Spent:
-        """Caps hold for all programming of a site together."""
-        earlier = self._outcomes.get(site)
-        return Spent(earlier.pulses, 0.0, earlier.joules) if earlier else NOTHING
 
     def _learnt(self, stopped: str) -> Learnt:
         epochs = [

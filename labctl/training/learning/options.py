@@ -138,5 +138,9 @@ class Hands:
     inference: Inference
     reading: Reading
     programming: Programming
+    missed: Floats
+    """[1], shape (sites,): by what factor each target is missed on purpose."""
+    spent: Mapping[int, Spent]
+    """By site: what programming has cost before, transfer included."""
     program: Callable[[Mapping[int, float], Floats, Mapping[int, Spent]], Plan[tuple[Outcome, ...]]]
     """Bring sites from their present conductances [S] to targets [S], shape (sites,), with what was spent."""

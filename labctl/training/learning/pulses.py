@@ -8,15 +8,17 @@ An epoch in which every pattern was right changes nothing, and a few of them in 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
+from labctl.energy import charges
 from labctl.errors import BoardFault, LimitExceeded
 from labctl.network import Matrices, right
 from labctl.plan import Plan
-from labctl.programming.common import Programming
-from labctl.pulse import Floats, Pulse
+from labctl.programming.common import NOTHING, Ending, Programming, Spent, cap
+from labctl.pulse import Floats, Pulse, Trace
 from labctl.spec import Spec
 from labctl.training.assignment import Assignment
 from labctl.training.inference import Inference, inferences
@@ -47,6 +49,7 @@ class _Pupil:
         self._order = [int(site) for site in assignment.placement.order()]
         self.frozen = dict[int, str]()
         self.epochs = list[Epoch]()
+        self._spent = dict(hands.spent)
         self._pulses = 0
         """Since the look before."""
 
@@ -83,12 +86,27 @@ class _Pupil:
             if not math.isfinite(now):
                 self.frozen.setdefault(site, "it could not be read")
         self._rule.learn(read)
+        self._freeze_capped()
         slopes = measured_slopes(self._goal, pixels, answers, read)
         free = {site: slope for site, slope in slopes.items() if site not in self.frozen}
         pulses = self._rule.pulses(epoch, free)
         self._pulses = len(pulses)
-        self.frozen |= yield from each(pulses)
+        self.frozen |= yield from each(pulses, self._book)
         return False
+
+    def _freeze_capped(self) -> None:
+        """Caps hold for these pulses as for those of programming, and for the sum of both."""
+        for site, spent in self._spent.items():
+            ending = cap(spent, 0, self._hands.programming)
+            if ending is not Ending.DONE:
+                self.frozen.setdefault(site, str(ending))
+
+    def _book(self, sites: Sequence[int], pulses: Sequence[Pulse], traces: Sequence[Trace]) -> None:
+        """What one pulse on each of these sites cost, of those that were measured."""
+        for site, charge in zip(sites, charges(self._spec, pulses, traces), strict=False):
+            before = self._spent.get(site, NOTHING)
+            seconds, joules = before.seconds + sum(charge.seconds), before.joules + charge.joules[0]
+            self._spent[site] = Spent(before.pulses + 1, seconds, joules)
 
     def _look(self, pixels: Floats) -> Plan[Matrices]:
         """What the neurons put out."""
@@ -107,7 +125,11 @@ def rule_of(spec: Spec, assignment: Assignment, how: Learning, programming: Prog
     return DeltaRule(spec, assignment, how.delta, programming)
 
 
-def each(pulses: Mapping[int, Pulse]) -> Plan[dict[int, str]]:
+Book: TypeAlias = Callable[[Sequence[int], Sequence[Pulse], Sequence[Trace]], None]
+"""Told the sites and the pulses of a list, and the traces of those that were measured."""
+
+
+def each(pulses: Mapping[int, Pulse], book: Book) -> Plan[dict[int, str]]:
     """Drive one pulse a site, in one list; why those failed that did. The others get theirs all the same.
 
     A list that is refused is tried in halves. Of one that went wrong, the pulse after the last trace is
@@ -118,8 +140,9 @@ def each(pulses: Mapping[int, Pulse]) -> Plan[dict[int, str]]:
         sites = waiting.pop()
         if not sites:
             continue
+        asked = [pulses[site] for site in sites]
         try:
-            yield [pulses[site] for site in sites]
+            book(sites, asked, (yield asked))
         except LimitExceeded as error:
             if len(sites) == 1:
                 failed[sites[0]] = error.wrong
@@ -127,6 +150,7 @@ def each(pulses: Mapping[int, Pulse]) -> Plan[dict[int, str]]:
                 middle = len(sites) // 2
                 waiting += [sites[middle:], sites[:middle]]
         except BoardFault as error:
+            book(sites, asked, error.traces)
             at = min(len(error.traces), len(sites) - 1)
             failed[sites[at]] = error.wrong
             waiting.append(sites[at + 1 :])
