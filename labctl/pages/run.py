@@ -119,9 +119,16 @@ def _trained(journal: Journal, result: dict[str, Any]) -> dict[str, Any]:
             "within_5_percent": sum(abs(site["error"]) <= CLOSE for site in sites),
             "others": [site for site in sites if not abs(site["error"]) <= tolerance],
             "learning": _learning(learning) if learning else None,
+            "tested": result.get("tested", []),
+            "without_model": sum(map(_without_model, outcomes)),
         }
     except (KeyError, IndexError, TypeError) as error:
         raise BadRun(f"{journal.folder} does not hold the result of a training session: {error!r}") from error
+
+
+def _without_model(outcome: dict[str, Any]) -> bool:
+    """Whether a site got to its target, and has something to say nevertheless."""
+    return outcome["ending"] == Ending.DONE and bool(outcome["reason"])
 
 
 def _learning(learning: dict[str, Any]) -> dict[str, Any]:
@@ -171,6 +178,12 @@ def _told(trained: dict[str, Any]) -> Iterator[str | Table]:
             f"synapses         {trained['within_tolerance']} / {count} within {tolerance} of target,"
             f" {trained['within_5_percent']} / {count} within {format_quantity(CLOSE, '%')}"
         )
+    for test in trained["tested"]:
+        level = format_quantity(test["level"], "%")
+        share = format_quantity(test["right"] / test["of"], "%")
+        yield f"with {level:<12}{share} right: {test['disturbance']} on the pixels, {test['of']} answers"
+    if trained["without_model"]:
+        yield f"model given up   on {trained['without_model']} sites that got there without it"
     if learning := trained["learning"]:
         yield f"learning         {_learnt(learning)}"
     if trained["others"]:
