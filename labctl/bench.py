@@ -16,7 +16,6 @@ instrument's protocol with a simulated device behind it; a *replay* is a recordi
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +26,7 @@ from labctl.board import Board
 from labctl.config import Joules, Section, Watts, build, read_toml
 from labctl.energy import Tariff
 from labctl.errors import BadConfig, Unavailable
+from labctl.importing import named
 from labctl.quantity import printable
 
 RUN = "{run}"
@@ -114,18 +114,8 @@ def _placed(value: object, run: Path) -> object:
 
 
 def _board_class(path: str, source: str) -> type[Board]:
-    module, _, name = path.partition(":")
     told = f'{source}: class = "{printable(path)}"'
-    if not (module and name):
-        raise Unavailable(f"{told} does not name a class", allowed=_FORM, todo="write both, and the colon")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:  # a stranger's module may raise anything
-        raise Unavailable(
-            f"{told} cannot be had: {type(error).__name__}: {printable(str(error))}",
-            allowed=_FORM,
-            todo="correct the name, install the package that it is in, or mend the module",
-        ) from error
+    found = named(path, told, _FORM)
     if not (isinstance(found, type) and issubclass(found, Board)):
         raise Unavailable(f"{told} is no Board", allowed="a subclass of labctl.board.Board")
     if inspect.isabstract(found):

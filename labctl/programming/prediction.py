@@ -8,12 +8,12 @@ device did is absorbed exactly by the shift at which the model does the same.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
 from labctl.config import Section
 from labctl.errors import Unavailable
+from labctl.importing import named
 from labctl.quantity import printable
 
 _FORM = '"module:Class" of a model, such as "sim_backend.prediction:DeviceModel"'
@@ -110,18 +110,8 @@ def load(prediction: Prediction, dopant: str, read_volts: float) -> Response:
 
 
 def _model_class(path: str) -> Any:
-    module, _, name = path.partition(":")
     told = f'prediction.model = "{printable(path)}"'
-    if not (module and name):
-        raise Unavailable(f"{told} does not name a class", allowed=_FORM, todo="write both, and the colon")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:  # a stranger's module may raise anything
-        raise Unavailable(
-            f"{told} cannot be had: {type(error).__name__}: {printable(str(error))}",
-            allowed=_FORM,
-            todo="correct the name, install the package that it is in, or mend the module",
-        ) from error
+    found = named(path, told, _FORM)
     if not isinstance(found, type):
         raise Unavailable(f"{told} is no class", allowed=_FORM)
     return cast(Any, found)
