@@ -12,7 +12,9 @@ import os
 import re
 import shutil
 import socket
-from contextlib import suppress
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -175,3 +177,16 @@ def names_of_runs(base: Path) -> list[str]:
 def names_of_studies(base: Path) -> list[str]:
     """Every study in the folder of runs, sorted by name."""
     return sorted(path.parent.name for path in base.glob(f"*/{STUDY}"))
+
+
+@contextmanager
+def writable(folder: Path) -> Generator[None]:
+    """Before anything is driven, a folder that cannot be written to is `BadRun`."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise BadRun(
+            f"{folder} cannot be written to ({error})",
+            allowed="a folder on a local disk in which you may write",
+            todo="choose another folder, or see to its permissions and the room on its disk",
+        ) from error

@@ -18,8 +18,8 @@ import os
 import platform
 import shutil
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
@@ -40,6 +40,7 @@ from labctl.runfolder import (
     refuse_network,
     run_folder,
     set_aside,
+    writable,
 )
 from labctl.spec import Spec
 from labctl.tables import connect_to_write, refuse_damaged, write_tables
@@ -105,7 +106,7 @@ class Store:
     @classmethod
     def _opened(cls, folder: Path, lock: Lock, new: Mapping[str, str] | None) -> Self:
         """Open under the lock, after writing the tables of a new run; what fails half way is closed again."""
-        with ExitStack() as undo, _writable(folder):
+        with ExitStack() as undo, writable(folder):
             undo.callback(lock.release)
             set_aside(folder)
             if new is not None:
@@ -256,21 +257,8 @@ def _make(folder: Path) -> None:
         elif is_remnant(folder):
             other = ", or remove the folder: nothing was driven"
         raise BadRun(f"{folder} is there already", allowed="a new name", todo=f"choose another name{other}")
-    with _writable(folder):
+    with writable(folder):
         folder.mkdir(parents=True)
-
-
-@contextmanager
-def _writable(folder: Path) -> Generator[None]:
-    """Before anything is driven, a folder that cannot be written to is `BadRun`."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise BadRun(
-            f"{folder} cannot be written to ({error})",
-            allowed="a folder on a local disk in which you may write",
-            todo="choose another folder, or see to its permissions and the room on its disk",
-        ) from error
 
 
 def circumstances() -> dict[str, str | dict[str, str]]:

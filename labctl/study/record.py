@@ -12,15 +12,15 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 from labctl.config import build, dump
 from labctl.errors import BadRun, Outputs, StorageFault
-from labctl.runfolder import JOURNAL, STUDY, Lock, now, refuse_full, refuse_network, run_folder
+from labctl.runfolder import JOURNAL, STUDY, Lock, now, refuse_full, refuse_network, run_folder, writable
 from labctl.store import circumstances
 from labctl.study.conditions import Asked, Condition, Place, Study
 from labctl.study.database import connect_to_read, connect_to_write, inode, is_remnant, leave_one_file, make
@@ -51,7 +51,7 @@ class StudyRecord:
         """
         folder = run_folder(base, name)
         _refuse_taken(folder)
-        with _writable(folder), ExitStack() as undo:
+        with writable(folder), ExitStack() as undo:
             folder.mkdir(parents=True, exist_ok=True)
             lock = Lock(folder)
             undo.callback(lock.release)
@@ -216,16 +216,3 @@ def _refuse_taken(folder: Path) -> None:
     if folder.exists() and not is_remnant(folder):
         other = f", or go on with `labctl resume {folder.name}`" if (folder / STUDY).is_file() else ""
         raise BadRun(f"{folder} is there already", allowed="a new name", todo=f"choose another name{other}")
-
-
-@contextmanager
-def _writable(folder: Path) -> Generator[None]:
-    """Before anything is done, a folder that cannot be written to is `BadRun`."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise BadRun(
-            f"{folder} cannot be written to ({error})",
-            allowed="a folder on a local disk in which you may write",
-            todo="choose another folder, or see to its permissions and the room on its disk",
-        ) from error
