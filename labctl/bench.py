@@ -16,22 +16,19 @@ instrument's protocol with a simulated device behind it; a *replay* is a recordi
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from labctl.board import Board
-from labctl.config import Joules, Section, Watts, build, read_toml
+from labctl.config import Joules, Section, Watts, read_toml
 from labctl.energy import Tariff
-from labctl.errors import BadConfig, Unavailable
-from labctl.importing import named
-from labctl.quantity import printable
+from labctl.errors import BadConfig
+from labctl.making import board_class, board_of
 
 RUN = "{run}"
 """Stands for the run's folder in the text values of `[board]`."""
-_FORM = '"module:Class" of a board, such as "sim_backend.compact:CompactBoard"'
 
 
 class TariffTable(Section):
@@ -60,7 +57,7 @@ class Bench:
         self.file = file
         self.source = source
         self._folder = folder
-        self._class = _board_class(file.board_class, source)
+        self._class = board_class(file.board_class, source)
 
     @classmethod
     def read(cls, path: Path) -> Bench:
@@ -81,10 +78,8 @@ class Bench:
 
     def board(self, run: Path) -> Board:
         """A new board, not open yet, for a run in this folder."""
-        settings: type[Section] = getattr(self._class, "Settings", Section)
         table = {key: _placed(value, run) for key, value in self.file.board.items()}
-        made: Any = self._class
-        return made(build(table, settings, f"{self.source} [board]"))
+        return board_of(self._class, table, f"{self.source} [board]")
 
     def with_board(self, **settings: object) -> Bench:
         """The same bench with other settings of its board, as its file would give them."""
@@ -111,14 +106,3 @@ def tariff_of(file: BenchFile) -> Tariff:
 
 def _placed(value: object, run: Path) -> object:
     return value.replace(RUN, str(run)) if isinstance(value, str) else value
-
-
-def _board_class(path: str, source: str) -> type[Board]:
-    told = f'{source}: class = "{printable(path)}"'
-    found = named(path, told, _FORM)
-    if not (isinstance(found, type) and issubclass(found, Board)):
-        raise Unavailable(f"{told} is no Board", allowed="a subclass of labctl.board.Board")
-    if inspect.isabstract(found):
-        missing = ", ".join(sorted(found.__abstractmethods__))
-        raise Unavailable(f"{told} is abstract: it has no {missing}", allowed="a class that has them")
-    return found

@@ -101,6 +101,11 @@ class Board(ABC):
             raise self._fault(wrong, traces[:sound])
         return traces
 
+    @final
+    def make_safe(self) -> Outputs:
+        """Switch off now, whether the board is open or not, and say what is known of the outputs."""
+        return self._outputs_after_safing()
+
     def _sound(self, traces: Sequence[Trace], most: int) -> int:
         """How many of these, from the first on, can be believed to be traces: at most `most`."""
         lines = self.spec.lines

@@ -1,0 +1,34 @@
+"""A board from what a file says of it: the import path of its class, and a table of settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from labctl.board import Board
+from labctl.config import Section, build
+from labctl.errors import Unavailable
+from labctl.importing import named
+from labctl.quantity import printable
+
+_FORM = '"module:Class" of a board, such as "sim_backend.compact:CompactBoard"'
+
+
+def board_class(path: str, source: str) -> type[Board]:
+    """The class that this path names; raises `Unavailable` for what is no board. `source` is for messages."""
+    told = f'{source}: class = "{printable(path)}"'
+    found = named(path, told, _FORM)
+    if not (isinstance(found, type) and issubclass(found, Board)):
+        raise Unavailable(f"{told} is no Board", allowed="a subclass of labctl.board.Board")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise Unavailable(f"{told} is abstract: it has no {missing}", allowed="a class that has them")
+    return found
+
+
+def board_of(kind: type[Board], table: Mapping[str, Any], source: str) -> Board:
+    """A new board of this class, not open yet, with these settings. Raises `BadConfig`."""
+    settings: type[Section] = getattr(kind, "Settings", Section)
+    made: Any = kind
+    return made(build(table, settings, source))
