@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import boards, journal, models, programming, recovery, session, study
+from benchmarks import boards, deaths, journal, models, programming, recovery, session, study
 from benchmarks.table import Table
 
 ALL: dict[str, Callable[[], Table]] = {
@@ -20,6 +20,7 @@ ALL: dict[str, Callable[[], Table]] = {
     "trains": programming.trains,
     "recovery": recovery.recovery,
     "study": study.workers,
+    "deaths": deaths.deaths,
 }
 
 

@@ -21,8 +21,9 @@ from labctl.pulse import Purpose
 from labctl.reading import conductance
 from labctl.session import run
 from labctl.shapes import square
+from labctl.site_limits import SiteLimits
 from sim_backend.compact import CompactBoard
-from sim_backend.settings import SimulatedSettings, SiteLimits
+from sim_backend.settings import SimulatedSettings
 
 MEASURED = Path(__file__).parent / "measured.toml"
 SERIES = {"C": 47.5e3}

@@ -10,21 +10,28 @@ as ours are::
     layout = "network"
     memory = "{run}/chip.state"  # {run} is the folder of the run that uses the board
 
+    [guard]                      # of a board or emulator: its process of its own (labctl.guard)
+    lease = "1 s"
+
 `kind` keeps four words apart: a *board* is there; a *sim* is physics that is not; an *emulator* is an
 instrument's protocol with a simulated device behind it; a *replay* is a recording.
 """
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from labctl.board import Board
-from labctl.config import Joules, Section, Watts, read_toml
+from labctl.config import Joules, PositiveSeconds, Quantity, Section, Watts, read_toml
 from labctl.energy import Tariff
 from labctl.errors import BadConfig
+from labctl.guard import Guarded, Guarding
+from labctl.guard.client import IDLE_SECONDS, LEASE_SECONDS
 from labctl.making import board_class, board_of
 
 RUN = "{run}"
@@ -39,6 +46,41 @@ class TariffTable(Section):
     energy_per_pulse: Joules = 0.0
 
 
+class GuardTable(Section):
+    """The process of its own that a board lives in."""
+
+    enabled: bool | None = None
+    """Else: where something is driven that outlives this program, so a board or an emulator."""
+    lease: Annotated[float, Quantity("s", least=0.05)] = LEASE_SECONDS
+    """[s] that this program may be unheard of before the outputs are switched off."""
+    idle: PositiveSeconds = IDLE_SECONDS
+    """[s] without a request, after which they are switched off until the next."""
+
+
+def _day(found: object) -> str:
+    """TOML has dates, the JSON of a run folder has text."""
+    try:
+        return (date.fromisoformat(found) if isinstance(found, str) else cast("date", found)).isoformat()
+    except (ValueError, AttributeError):
+        raise ValueError("no date; allowed: one as 2026-10-01") from None
+
+
+def _days(found: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,4} days?", found):
+        raise ValueError('no number of days; allowed: "180 days"')
+    return found
+
+
+class CalibrationTable(Section):
+    """When somebody last compared what the bench measures with what is known."""
+
+    date: Annotated[str, BeforeValidator(_day)]
+    note: str = ""
+    """With what, and by whom."""
+    older_than: Annotated[str, AfterValidator(_days)] = "365 days"
+    """`labctl doctor` warns of one that is older."""
+
+
 class BenchFile(Section):
     """A bench file, as it was written."""
 
@@ -48,6 +90,14 @@ class BenchFile(Section):
     """Bench file of a simulated board that dry runs use in this one's place."""
     board: dict[str, Any] = Field(default_factory=dict)
     tariff: TariffTable = TariffTable()
+    guard: GuardTable = GuardTable()
+    calibration: CalibrationTable | None = None
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the board lives in a process of its own."""
+        told = self.guard.enabled
+        return self.kind in ("board", "emulator") if told is None else told
 
 
 class Bench:
@@ -79,7 +129,12 @@ class Bench:
     def board(self, run: Path) -> Board:
         """A new board, not open yet, for a run in this folder."""
         table = {key: _placed(value, run) for key, value in self.file.board.items()}
-        return board_of(self._class, table, f"{self.source} [board]")
+        source, guard = f"{self.source} [board]", self.file.guard
+        board = board_of(self._class, table, source)  # in a guard, too: mistakes are told here
+        if not self.file.guarded:
+            return board
+        where = str(Path(self.source).resolve())
+        return Guarded(board, Guarding(self.file.board_class, table, source, where, guard.lease, guard.idle))
 
     def with_board(self, **settings: object) -> Bench:
         """The same bench with other settings of its board, as its file would give them."""
@@ -104,5 +159,15 @@ def tariff_of(file: BenchFile) -> Tariff:
     return Tariff(file.tariff.name, file.tariff.power, file.tariff.energy_per_pulse)
 
 
-def _placed(value: object, run: Path) -> object:
-    return value.replace(RUN, str(run)) if isinstance(value, str) else value
+def _placed(value: Any, run: Path) -> Any:
+    """Text with the run's folder in it, in tables and arrays too: a board may be made of others."""
+    match value:
+        case str():
+            return value.replace(RUN, str(run))
+        case dict():
+            table = cast("dict[str, Any]", value)
+            return {key: _placed(one, run) for key, one in table.items()}
+        case tuple():
+            return tuple(_placed(one, run) for one in cast("tuple[Any, ...]", value))
+        case _:
+            return value

@@ -40,6 +40,9 @@ class Board(ABC):
     def _open(self) -> None:
         """Take the instrument, leave its outputs off."""
 
+    def _refuse(self, pulses: Sequence[Pulse]) -> None:
+        """Raise `Refused` for what no `Spec` can say of this instrument. The limits have been checked."""
+
     def _close(self) -> None:
         """Give the instrument back. Called once for each entering, also when `_open` failed half way."""
 
@@ -78,6 +81,7 @@ class Board(ABC):
         if not self._entered:
             raise Refused(f"{self.spec.name} is not open", allowed="`with board:` around what drives it")
         self.spec.check(pulses)
+        self._refuse(pulses)
         traces: list[Trace] = []
         try:
             traces.extend(self._drive(pulses))
@@ -86,6 +90,9 @@ class Board(ABC):
             error.outputs = self._outputs_after_safing()
             raise
         except Exception as error:
+            if isinstance(error, Refused) and not traces:  # by a board that lives elsewhere: see `_refuse`
+                error.outputs = self._outputs_after_safing()
+                raise
             sound = self._sound(traces, len(pulses))
             raise self._fault(f"{type(error).__name__}: {error}", traces[:sound]) from error
         except BaseException:

@@ -16,13 +16,18 @@ import typer
 
 from labctl import console
 from labctl.commands.characterize import characterize
+from labctl.commands.emulate import emulate
 from labctl.commands.fit import export, fit
 from labctl.commands.follow import follow
+from labctl.commands.hardware import Hardware, confirm
+from labctl.commands.instruments import instruments
 from labctl.commands.options import RUNS, BenchFile, Json, RunName, Runs, Yes, ask_before_wear, place, say
 from labctl.commands.report import report
+from labctl.commands.stop import stop
 from labctl.commands.study import Scheduler, WorkerCount, go_on, study
 from labctl.console import Exit
 from labctl.errors import LabError, Refused
+from labctl.reality import reality
 
 EPILOG = """\b
 Exit codes:
@@ -58,6 +63,7 @@ def train(
     bench: OtherBench = None,
     runs: Runs = RUNS,
     name: Annotated[str | None, typer.Option("--name", help="Of the run; else EXPERIMENT-DATE-TIME.")] = None,
+    hardware: Hardware = False,
     as_json: Json = False,
 ) -> int:
     """Train a network on a bench's chip, and keep a run of it."""
@@ -70,7 +76,9 @@ def train(
     session = read_session(experiment, bench)
     if name is None:
         name = new_name(session.experiment.name, runs, datetime.now(UTC))
-    say(f"{name}: {session.images.name} on {session.bench.name} ({session.bench.file.kind})", as_json)
+    confirm(session.bench, hardware)
+    kind = reality(session.bench.file.kind)
+    say(f"{name}: {session.images.name} on {session.bench.name} ({kind})", as_json)
     return follow(
         lambda progress, stop: training_run.begin(session, runs, name, progress, stop), runs, name, as_json
     )
@@ -82,6 +90,7 @@ def resume(
     runs: Runs = RUNS,
     workers: WorkerCount = None,
     scheduler: Scheduler = None,
+    hardware: Hardware = False,
     as_json: Json = False,
 ) -> int:
     """Go on with a run or a study that was stopped or died: training reads every site again first."""
@@ -89,6 +98,7 @@ def resume(
     from labctl.characterization_record import is_characterization
     from labctl.journal import Journal
     from labctl.pages.run import heading
+    from labctl.running import bench_of
     from labctl.study.record import is_study
 
     base, name = place(run, runs)
@@ -99,6 +109,7 @@ def resume(
             f"{name} is a run, which one process drives", todo="leave --workers and --scheduler out"
         )
     with Journal.open(base, name) as journal:
+        confirm(bench_of(journal), hardware)
         say(heading(journal), as_json)
         measures = is_characterization(journal)
     if measures:
@@ -113,6 +124,8 @@ def resume(
 
 app.command()(characterize)
 app.command()(study)
+app.command()(instruments)
+app.command()(stop)
 
 
 @app.command("dry-run")
@@ -135,6 +148,7 @@ def check(
     bench: BenchFile,
     programming: Annotated[bool, typer.Option(help="Also the laws that move conductances.")] = False,
     yes: Yes = False,
+    hardware: Hardware = False,
     as_json: Json = False,
 ) -> int:
     """Try whether a bench keeps the laws that every board must keep."""
@@ -145,6 +159,7 @@ def check(
     from labctl.pages.run import verdicts_page
 
     found = Bench.read(bench)
+    confirm(found, hardware)
     if programming and not yes:
         ask_before_wear(found, "these laws")
     laws = contract.LAWS + (contract.PROGRAMMING_LAWS if programming else ())
@@ -235,6 +250,7 @@ def version(as_json: Json = False) -> int:
     return Exit.DONE
 
 
+app.command()(emulate)
 app.command()(report)
 app.command()(fit)
 app.command()(export)

@@ -19,7 +19,7 @@ import numpy as np
 from labctl.errors import BadRun, Refused
 from labctl.limits import Limits
 from labctl.parts import Neuron, Shapes, Site
-from labctl.pulse import Bools, Flag, Floats, Pulse, Purpose, Trace
+from labctl.pulse import Flag, Floats, Pulse, Purpose, Trace
 from labctl.spec import Spec
 
 _PULSE = struct.Struct("<BxHIq")
@@ -33,6 +33,8 @@ _MOST_NUMBERS = 2**27
 """No honest pulse or trace has more numbers in one array (1 GiB); a forged one may claim to."""
 
 PURPOSES = list(Purpose)
+_FLAGS = {flag.value: flag for flag in (Flag.NONE, *Flag)}
+"""Those that stand alone, looked up at a fraction of the price of `Flag(...)`."""
 _NUMBER_OF = {purpose: number for number, purpose in enumerate(PURPOSES)}
 
 
@@ -68,23 +70,28 @@ def decode_pulse(blob: bytes) -> Pulse:
     """What `encode_pulse` wrote; raises `BadRun` for anything else."""
     purpose, lines, corners, repeats = _head(_PULSE, blob)
     driven, kept, start = _marks(blob, _PULSE.size, lines)
-    sizes = [corners, corners * int(kept.sum())]
-    seconds, volts = _blocks(blob, start, sizes)
+    columns = lines - kept.count(0)
+    _refuse_unless_whole(blob, start, corners * (1 + columns))
     if not (purpose < len(PURPOSES) and corners * lines <= _MOST_NUMBERS):
         raise _damaged("a pulse of no known purpose or size")
-    return Pulse(seconds, _spread(volts, corners, kept), driven, PURPOSES[int(purpose)], repeats)
+    seconds = np.frombuffer(blob, _F8, corners, start)
+    volts = _spread(blob, start + 8 * corners, corners, kept, columns)
+    return Pulse(seconds, volts, np.frombuffer(driven, np.uint8) != 0, PURPOSES[int(purpose)], repeats)
 
 
 def decode_trace(blob: bytes) -> Trace:
     """What `encode_trace` wrote; raises `BadRun` for anything else."""
     estimated, lines, samples, flags, settle, link = _head(_TRACE, blob)
     has_volts, has_amps, start = _marks(blob, _TRACE.size, lines)
-    sizes = [samples, samples * int(has_volts.sum()), samples * int(has_amps.sum())]
-    seconds, volts, amps = _blocks(blob, start, sizes)
+    columns = lines - has_volts.count(0), lines - has_amps.count(0)
+    _refuse_unless_whole(blob, start, samples * (1 + sum(columns)))
     if samples * lines > _MOST_NUMBERS:
         raise _damaged("a trace of an impossible size")
-    volts, amps = _spread(volts, samples, has_volts), _spread(amps, samples, has_amps)
-    return Trace(seconds, volts, amps, Flag(flags), bool(estimated), settle, link)
+    seconds, start = np.frombuffer(blob, _F8, samples, start), start + 8 * samples
+    volts = _spread(blob, start, samples, has_volts, columns[0])
+    amps = _spread(blob, start + 8 * samples * columns[0], samples, has_amps, columns[1])
+    flag = _FLAGS[flags] if flags in _FLAGS else Flag(flags)
+    return Trace(seconds, volts, amps, flag, bool(estimated), settle, link)
 
 
 def _present(values: Floats) -> tuple[bytes, bytes]:
@@ -113,30 +120,28 @@ def _head(layout: struct.Struct, blob: bytes) -> tuple[Any, ...]:
         raise _damaged("a pulse or a trace that ends in its header") from None
 
 
-def _marks(blob: bytes, start: int, lines: int) -> tuple[Bools, Bools, int]:
+def _marks(blob: bytes, start: int, lines: int) -> tuple[bytes, bytes, int]:
     """Two rows of one byte a line, and where the numbers begin."""
-    end = start + 2 * lines + -(2 * lines) % 8
+    middle = start + lines
+    end = middle + lines + -(2 * lines) % 8
     if len(blob) < end:
         raise _damaged("a pulse or a trace that ends before its numbers")
-    marks = np.frombuffer(blob, np.uint8, 2 * lines, start) != 0
-    return marks[:lines], marks[lines:], end
+    return blob[start:middle], blob[middle : middle + lines], end
 
 
-def _blocks(blob: bytes, start: int, sizes: list[int]) -> list[Floats]:
-    """The arrays one behind the other; they must fill the blob exactly."""
-    if start + 8 * sum(sizes) != len(blob):
-        raise _damaged(f"{len(blob)} bytes where {start + 8 * sum(sizes)} belong")
-    numbers = np.frombuffer(blob, _F8, sum(sizes), start)
-    return np.split(numbers, np.cumsum(sizes[:-1]))
+def _refuse_unless_whole(blob: bytes, start: int, numbers: int) -> None:
+    """The numbers must fill the blob exactly, before an array is made of them."""
+    if start + 8 * numbers != len(blob):
+        raise _damaged(f"{len(blob)} bytes where {start + 8 * numbers} belong")
 
 
-def _spread(values: Floats, count: int, present: Bools) -> Floats:
+def _spread(blob: bytes, start: int, count: int, kept: bytes, columns: int) -> Floats:
     """Back to one column a line, 0 where nothing was written."""
-    values = values.reshape(count, int(present.sum()))
-    if present.all():
+    values = np.frombuffer(blob, _F8, count * columns, start).reshape(count, columns)
+    if columns == len(kept):
         return values
-    spread = np.zeros((count, len(present)))
-    spread[:, present] = values
+    spread = np.zeros((count, len(kept)))
+    spread[:, np.frombuffer(kept, np.uint8) != 0] = values
     return spread
 
 

@@ -15,10 +15,14 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from labctl.errors import LabError, Misbehaved, Stopped, StorageFault
 from labctl.quantity import printable
+from labctl.reality import COLOURS
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 class Exit(IntEnum):
@@ -62,7 +66,7 @@ def show(page: Page, as_json: bool) -> None:
 
 def say(line: str) -> None:
     """A line on stdout, at once."""
-    sys.stdout.write(printable(line) + "\n")
+    _show_part(printable(line))
     sys.stdout.flush()
 
 
@@ -179,14 +183,21 @@ def _show_rich(part: str | Table) -> None:
 
     screen = Console(file=sys.stdout, highlight=False)
     if isinstance(part, str):
-        screen.print(Text(_clean(part)))
+        screen.print(_coloured(Text(_clean(part))))
         return
     drawn = RichTable(box=None, header_style="bold", pad_edge=False, show_header=any(part.headers))
     for index, header in enumerate(part.headers):
         drawn.add_column(Text(header), justify="right" if _numeric(part, index) else "left")
     for row in part.rows:
-        drawn.add_row(*(Text(printable(cell)) for cell in row))
+        drawn.add_row(*(Text(printable(cell), style=COLOURS.get(cell, "")) for cell in row))
     screen.print(drawn)
+
+
+def _coloured(text: Text) -> Text:
+    """What is real, and what is not, stands out: "(real)", "(simulated)"."""
+    for word, colour in COLOURS.items():
+        text.highlight_words([f"({word})"], colour)
+    return text
 
 
 def _plain(table: Table) -> list[str]:

@@ -11,6 +11,7 @@ one who asked to stop)::
     │   ├── BadData        measured data that cannot be what it is said to be
     │   ├── BadRun         a run folder that is missing, damaged, in use or of another version
     │   ├── LimitExceeded  a pulse that a site, a board or the experiment must never see
+    │   ├── InUse          an instrument that another process has
     │   └── Unavailable    a library, class or file that is not there
     ├── Stopped            you asked it to stop, and it did at a safe point; saved, resumable
     └── Misbehaved         it was allowed, and it went wrong; says whether outputs are off
@@ -98,6 +99,10 @@ class BadRun(Refused):
 
 class LimitExceeded(Refused):
     """A pulse beyond what the site, the board or the experiment allows."""
+
+
+class InUse(Refused):
+    """An instrument that another process has; says which."""
 
 
 class Unavailable(Refused):

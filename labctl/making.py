@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from labctl.board import Board
 from labctl.config import Section, build
@@ -13,6 +13,15 @@ from labctl.importing import named
 from labctl.quantity import printable
 
 _FORM = '"module:Class" of a board, such as "sim_backend.compact:CompactBoard"'
+
+
+@runtime_checkable
+class Ready(Protocol):
+    """A board that can say what it found of what it needs. No board has to."""
+
+    def ready(self) -> str:
+        """What was found, in a few words; `Unavailable` for what is missing. Drives nothing."""
+        ...
 
 
 def board_class(path: str, source: str) -> type[Board]:

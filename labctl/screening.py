@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import lt
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,7 @@ FEW = 4
 
 def suspects(spec: Spec, pulses: Sequence[Pulse]) -> Sequence[int]:
     """Those that a look at the extremes does not clear; a list of harmless ones costs 2 us a pulse."""
-    plain = spec.shapes is Shapes.ANY and not spec.shared_sources
-    if not plain or not pulses or not all(well_formed(spec.lines, pulse) for pulse in pulses):
+    if spec.shared_sources or not pulses or not all(well_formed(spec.lines, pulse) for pulse in pulses):
         return range(len(pulses))
     if len(pulses) <= FEW:
         return [index for index, pulse in enumerate(pulses) if not _clears(spec, pulse)]
@@ -56,6 +56,11 @@ def _cleared(spec: Spec, pulses: Sequence[Pulse]) -> Bools:
     )
     if spec.grounded:
         fine &= ~np.logical_or.reduceat(volts[:, spec.grounded].any(axis=1), starts)
+    if spec.shapes is Shapes.STEPS:
+        slopes = np.zeros(len(volts), dtype=np.bool_)
+        slopes[1:] = (volts[1:] != volts[:-1]).any(axis=1) & ~(steps[1:] <= spec.edge_seconds)
+        slopes[starts] = False
+        fine &= ~np.logical_or.reduceat(slopes, starts)
     return fine
 
 
@@ -69,7 +74,14 @@ def _clears(spec: Spec, pulse: Pulse) -> bool:
         and spec.shortest_pulse <= seconds[-1] <= longest
         and (surely_within(pulse.volts, spread) or _spread(pulse.volts) <= spread)
         and not (spec.grounded and pulse.volts[:, spec.grounded].any())
+        and (spec.shapes is Shapes.ANY or not _slopes(pulse, seconds, spec.edge_seconds))
     )
+
+
+def _slopes(pulse: Pulse, seconds: list[float], edge: float) -> bool:
+    """Whether a voltage takes longer than `edge` [s] to change."""
+    slow = [not later - earlier <= edge for earlier, later in pairwise(seconds)]
+    return any(slow) and bool((pulse.volts[1:] != pulse.volts[:-1]).any(axis=1)[slow].any())
 
 
 def surely_within(volts: Floats, spread: float) -> bool:

@@ -48,6 +48,8 @@ class Spec:
     """Lines that can be held at 0 V or left open, nothing else."""
     sensed: tuple[int, ...] | None = None
     """Lines whose current is measured; None: all."""
+    reads_forward_only: bool = False
+    """A negative voltage across a site gives no current that could be measured."""
     neurons: tuple[Neuron, ...] = ()
     """First layer first."""
     window: tuple[float, float] | None = None

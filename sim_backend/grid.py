@@ -14,7 +14,7 @@ import numpy as np
 from labctl.pulse import Bools, Floats
 from labctl.spec import Spec
 from sim_backend.array_kernel import Network
-from sim_backend.layouts import Parasitics
+from sim_backend.parasitics import Parasitics
 
 NO_NEURONS = np.zeros((0, 8))
 NO_INPUTS = np.zeros((0, 1), dtype=np.intp)

@@ -26,8 +26,8 @@ from labctl.spec import Spec
 from sim_backend.array_kernel import LEAK
 from sim_backend.devices import models
 from sim_backend.devices.spice import number
-from sim_backend.layouts import Parasitics
 from sim_backend.netlist import Netlist, Probe, Source, State, device, resistor
+from sim_backend.parasitics import Parasitics
 
 NEARLY_STATIC = (1e-4, 25)
 """Tolerance and steps while neurons compute: nothing is to change but what the edges charge."""

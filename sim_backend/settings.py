@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from labctl.config import (
-    Amps,
     Count,
     Farads,
     Fraction,
-    Joules,
     Ohms,
+    PositiveFraction,
     PositiveOhms,
     PositiveSeconds,
     PositiveVolts,
     Quantity,
+    Seconds,
     Section,
     Seed,
     Siemens,
-    Volts,
 )
 from labctl.errors import BadConfig
-from labctl.limits import Limits
+from labctl.layouts import Circuit, crossbar, network, selector
 from labctl.network import Window
+from labctl.parts import Shapes
+from labctl.site_limits import SiteLimits
 from labctl.spec import Spec
 from sim_backend.devices import parameters
 from sim_backend.devices.parameters import Device
-from sim_backend.layouts import Circuit, crossbar, network, selector
 from sim_backend.unrest import Kinds
 from sim_backend.variation import Faults, Variability
 
 SiteNumber = Annotated[int, Field(ge=0)]
 NoiseAmps = Annotated[float, Quantity("A", least=0)]
 OffsetVolts = Annotated[float, Quantity("V", least=0)]
-
-
-class SiteLimits(Section):
-    """Limits of every site, inside the absolute maximum of its dopant."""
-
-    low: Volts = -2.5
-    high: Volts = 2.5
-    current: Amps | None = None
-    least_resistance: PositiveOhms | None = None
-    """That the devices could have; a dopant that labctl does not know needs it, and `current`."""
-    longest_pulse: PositiveSeconds = 0.2
-    energy: Joules = 1e-3
 
 
 class FaultyDevices(Section):
@@ -96,6 +85,16 @@ class SimulatedSettings(Section):
     switch: PositiveOhms = 75.0
     sense: Farads = 180e-12
     wire: Ohms = 0.0
+    settle: Seconds = 20e-6
+    """Before a pulse that other lines are driven for than before."""
+    link: Seconds = 125e-6
+    """Of each call: a microframe of USB 2."""
+    shortest_pulse: PositiveSeconds = 1e-6
+    edge: PositiveSeconds | None = None
+    """Longest between two levels: the sources make nothing else. None: any shape."""
+    noise_floor: NoiseAmps = 1e-9
+    accuracy: PositiveFraction = 0.01
+    """That the spec promises; what is simulated is as accurate as it is."""
     window: tuple[Siemens, Siemens] | None = None
     pixel: PositiveVolts = 0.1
     """Of a lit pixel, and the rails of the neurons."""
@@ -205,21 +204,26 @@ def as_repeatable_as(device: Device, variability: Variability, spec: Spec, sense
 
 def spec_of(settings: SimulatedSettings) -> Spec:
     """The board that a settings table describes."""
-    limits = settings.limits
     circuit = Circuit(
         dopant=settings.dopant,
         series_ohms=settings.series,
         switch_ohms=settings.switch,
         sense_farads=settings.sense,
-        limits=Limits(
-            low_volts=limits.low,
-            high_volts=limits.high,
-            amps=float("inf") if limits.current is None else limits.current,
-            least_ohms=float("inf") if limits.least_resistance is None else limits.least_resistance,
-            seconds=limits.longest_pulse,
-            joules=limits.energy,
-        ),
+        settle_seconds=settings.settle,
+        link_seconds=settings.link,
+        noise_floor_amps=settings.noise_floor,
+        limits=settings.limits.limits(),
     )
+    return replace(
+        _layout_of(settings, circuit),
+        shortest_pulse=settings.shortest_pulse,
+        accuracy=settings.accuracy,
+        shapes=Shapes.ANY if settings.edge is None else Shapes.STEPS,
+        edge_seconds=math.inf if settings.edge is None else settings.edge,
+    )
+
+
+def _layout_of(settings: SimulatedSettings, circuit: Circuit) -> Spec:
     match settings.layout:
         case "selector":
             return selector(settings.columns, circuit)

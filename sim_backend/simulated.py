@@ -21,7 +21,7 @@ from labctl.pulse import Bools, Floats, Pulse, Purpose, Trace
 from sim_backend.chip import Chip
 from sim_backend.devices.equations import current, prepared
 from sim_backend.devices.fluctuations import current_noise
-from sim_backend.layouts import Parasitics
+from sim_backend.parasitics import Parasitics
 from sim_backend.settings import (
     SimulatedSettings,
     as_repeatable_as,

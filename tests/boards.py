@@ -66,9 +66,31 @@ def ngspice(circuit: str, **settings: Any) -> Board:
     return NgspiceBoard(build(CIRCUITS[circuit] | settings, NgspiceBoard.Settings, "test"))
 
 
+def selectors(columns: int, count: int, engine: str = "compact:CompactBoard", **settings: Any) -> list[Any]:
+    """Parts of a stack: selectors, as its file names them."""
+    table = {"layout": "selector", "columns": columns, **settings}
+    kind = f"sim_backend.{engine}"
+    return [{"class": kind, "board": table | {"seed": seed}} for seed in range(count)]
+
+
+STACKS: dict[str, dict[str, Any]] = {
+    "2x16": {"parts": selectors(16, 2)},
+    "1x30": {"parts": selectors(30, 1), "together": True},
+    "ngspice": {"parts": selectors(3, 2, "ngspice:NgspiceBoard"), "sizes": [2, 2, 1]},
+}
+
+
+def stacked(stack: str, **settings: Any) -> Board:
+    """One of `STACKS`."""
+    from labctl.config import build
+    from labctl.stacked import StackedBoard
+
+    return StackedBoard(build(STACKS[stack] | settings, StackedBoard.Settings, "test"))
+
+
 BOARDS: dict[str, Callable[[], Board]] = {
     f"{make.__name__}-{circuit}": partial(make, circuit)
-    for make in (compact, ngspice)
-    for circuit in CIRCUITS
+    for make, circuits in ((compact, CIRCUITS), (ngspice, CIRCUITS), (stacked, STACKS))
+    for circuit in circuits
 }
 """Every board that there is, by name, each made anew: a new backend is one line here."""

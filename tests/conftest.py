@@ -1,5 +1,7 @@
 """What every test stands on: laws that explain themselves when broken, and the same examples each time."""
 
+from itertools import count
+
 import hypothesis
 import pytest
 
@@ -8,3 +10,13 @@ pytest.register_assert_rewrite("labctl.contract")  # or a broken law says only `
 # Found examples do not depend on luck or on yesterday, and no test is judged by the clock.
 hypothesis.settings.register_profile("house", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("house")
+
+_TESTS = count()
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_agreed_to_anything(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the person who runs the tests has agreed to is theirs, and what a test agrees to ends with it."""
+    monkeypatch.setenv("LABCTL_STATE", str(tmp_path_factory.getbasetemp() / f"state-{next(_TESTS)}"))

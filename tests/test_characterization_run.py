@@ -226,7 +226,7 @@ def test_a_run_is_answered_shown_listed_and_billed(labctl: Shell, bench: Path, t
     command = ("characterize", "iv", bench, "--site", "M2", "--set", "cycles=2", "--runs", tmp_path)
     said = labctl(*command, "--name", "one")
     assert said.code == Exit.DONE
-    assert said.out.splitlines()[0] == "one: iv on bench (sim)"
+    assert said.out.splitlines()[0] == "one: iv on bench (simulated)"
     for told in ("iv on site M2: 2 rows, done", "vset", "hrs", "wall time", "iv-M2.png"):
         assert told in said.out
     assert (tmp_path / "one/iv-M2.png").stat().st_size > 10_000
@@ -295,7 +295,7 @@ def test_a_dry_run_is_told(labctl: Shell, bench: Path, tmp_path: Path) -> None:
 def test_a_real_board_is_asked_about_before_it_is_worn(labctl: Shell, bench: Path, tmp_path: Path) -> None:
     bench.write_text(SELECTOR.replace('"sim"', '"board"'))
     wears = ("characterize", "iv", bench, "--set", "cycles=1", "--runs", tmp_path, "--name")
-    said = labctl(*wears, "one")
+    said = labctl(*wears, "one", "--hardware")
     assert said.code == Exit.REFUSED
     assert "--yes" in said.err
     assert not (tmp_path / "one").exists()

@@ -80,7 +80,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_train_says_what_was_learnt_what_it_cost_and_where_it_is(labctl: Shell, tmp_path: Path) -> None:
     said = labctl("train", LETTERS, "--bench", TWIN, "--runs", tmp_path, "--name", "one")
     assert said.code == Exit.DONE
-    assert said.out.splitlines()[0] == "one: letter z on network-cr-twin (sim)"
+    assert said.out.splitlines()[0] == "one: letter z on network-cr-twin (simulated)"
     for told in (
         "30 / 30 (on",
         "within 5 %",
@@ -194,7 +194,7 @@ def test_runs_lists_them_also_those_that_cannot_be_read(labctl: Shell, runs: Pat
 
 def test_show_says_what_train_said(labctl: Shell, runs: Path) -> None:
     said = labctl("show", "one", "--runs", runs)
-    assert said.out.startswith("one: letter z on network-cr-twin (sim)\npatterns right   30 / 30")
+    assert said.out.startswith("one: letter z on network-cr-twin (simulated)\npatterns right   30 / 30")
     assert labctl("show", runs / "one").out == said.out  # by the path of its folder
 
 
@@ -339,7 +339,7 @@ def test_check_asks_before_it_wears_a_real_board(
     monkeypatch.setattr(contract, "LAWS", (kept,))
     monkeypatch.setattr(contract, "PROGRAMMING_LAWS", (broken,))
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))  # no terminal: nobody to ask
-    assert labctl("check", tmp_path / "b.toml").code == Exit.DONE
+    assert labctl("check", tmp_path / "b.toml", "--hardware").code == Exit.DONE
     said = labctl("check", tmp_path / "b.toml", "--programming")
     assert (said.code, said.out) == (Exit.REFUSED, "")
     assert "--yes" in said.err

@@ -10,7 +10,7 @@ from labctl.board import Board
 from labctl.contract import LAWS, PROGRAMMING_LAWS, Outcome, examine
 from labctl.contract.probe import DoesNotApply, Law
 from labctl.pulse import Pulse
-from tests.boards import BOARDS, CIRCUITS, NullBoard, compact
+from tests.boards import BOARDS, CIRCUITS, STACKS, NullBoard, compact
 
 ALL = (*LAWS, *PROGRAMMING_LAWS)
 
@@ -35,6 +35,10 @@ PASSED_OVER: dict[str, set[str]] = {
         "neighbours_are_left_alone",
     },
     "network": {"too_many_amps_are_refused", "what_sources_cannot_make_is_refused"},
+    **{
+        stack: {"charge_is_conserved", "too_many_amps_are_refused", "what_sources_cannot_make_is_refused"}
+        for stack in STACKS
+    },
 }
 """By circuit, the laws that speak of what it does not have; none goes missing unnoticed."""
 

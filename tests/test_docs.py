@@ -19,6 +19,7 @@ from labctl.characterize.procedure import Column
 from labctl.config import Quantity, Section, dump
 from labctl.experiment import Experiment, images_of, read_experiment
 from labctl.quantity import format_quantity
+from labctl.stacked.settings import PartTable, StackedSettings
 from labctl.study.conditions import expanded
 from labctl.study.file import PLAIN, Axis, Claim, Headline, Other, Point, Question, StudyFile, read_study
 from sim_backend.devices import parameters
@@ -34,6 +35,7 @@ CHARACTERIZATION_PAGE = ROOT / "docs/reference/characterization.md"
 CHARACTERIZE_PAGE = ROOT / "docs/how-to/characterize-a-device.md"
 STUDY_PAGE = ROOT / "docs/reference/study-file.md"
 RUN_A_STUDY_PAGE = ROOT / "docs/how-to/run-a-study.md"
+STACKED_PAGE = ROOT / "docs/reference/stacked-board.md"
 BOARD_PAGE = ROOT / "docs/how-to/write-a-board.md"
 
 
@@ -86,7 +88,8 @@ def default_of(field: FieldInfo) -> str:
         return "`[]`"
     if isinstance(value, tuple):
         unit = quantity.unit if quantity else ""
-        many = [f'"{format_quantity(one, unit, digits=None)}"' if unit else f'"{one}"' for one in value]
+        texts = [format_quantity(one, unit, digits=None) if unit else one for one in value]
+        many = [f'"{one}"' if isinstance(one, str) else str(one) for one in texts]
         return f"`[{', '.join(many)}]`"
     if quantity is not None:
         return f'`"{format_quantity(value, quantity.unit, digits=None)}"`'
@@ -101,7 +104,7 @@ def allowed_of(field: FieldInfo) -> str:
     for kind in kinds:
         if get_origin(kind) is Literal:
             return ", ".join(f'`"{one}"`' for one in get_args(kind))
-    bounds = [f"{word} {bound}" for note in notes for word, bound in bound_of(note)]
+    bounds = list(dict.fromkeys(f"{word} {bound}" for note in notes for word, bound in bound_of(note)))
     whole = "an array of whole numbers" if get_origin(field.annotation) is tuple else "a whole number"
     names = {bool: "`true`, `false`", int: whole, float: "a number", str: "text"}
     named = next((names[kind] for kind in kinds if kind in names), "a table")
@@ -151,6 +154,8 @@ TABLES = [
     *[(BENCH_PAGE, table, model) for table, model in sections(BenchFile)],
     *[(BENCH_PAGE, f"board{'.' * bool(table)}{table}", model) for table, model in sections(NgspiceSettings)],
     *[(CHARACTERIZATION_PAGE, name, settings_of(name)) for name in TITLES],
+    (STACKED_PAGE, "board", StackedSettings),
+    (STACKED_PAGE, "[board.parts]", PartTable),
     *[(STUDY_PAGE, table, model) for table, model in STUDY_TABLES.items()],
 ]
 

@@ -1,14 +1,21 @@
 """The doctor: what is wrong with a machine is told, with what to do, and never raised."""
 
+import json
+import os
 import shutil
+from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from labctl import doctor, runfolder
+from labctl.bench import BenchFile
+from labctl.config import build, dump, read_toml
 from labctl.doctor import Finding, Level, Package
-from labctl.errors import Unavailable
+from labctl.errors import BadConfig, Unavailable
+from labctl.guard import registry
 from sim_backend.engine_child import LIBRARY_VARIABLE
 from tests.boards import NullBoard
 
@@ -65,6 +72,9 @@ class Silent(NullBoard):
         super().__init__()
 
 
+FAULT = "this is a fault of the board's driver"
+
+
 def bench(folder: Path, board: type, name: str = "bench") -> Path:
     file = folder / f"{name}.toml"
     file.write_text(f'class = "{board.__module__}:{board.__qualname__}"\nkind = "board"\n')
@@ -77,7 +87,12 @@ def bench(folder: Path, board: type, name: str = "bench") -> Path:
         (Ready, Level.OK, "both screws are tight", ""),
         (Silent, Level.OK, "nothing else is needed", ""),
         (Missing, Level.PROBLEM, "no screws", "buy some; M3 two"),
-        (Broken, Level.PROBLEM, "ZeroDivisionError: screws / 0", "this is a fault of the board's driver"),
+        (
+            Broken,
+            Level.PROBLEM,
+            "ZeroDivisionError: screws / 0",
+            f"{FAULT}: report it",
+        ),
     ],
 )
 def test_a_board_is_asked_if_it_can_tell(
@@ -156,3 +171,115 @@ def test_a_full_disk_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     found = by_name(doctor.folder_of_runs(tmp_path))["free disk"]
     assert found.level is Level.PROBLEM
     assert "1 MB are free" in found.found
+
+
+# ---- rights ---------------------------------------------------------------------------------
+
+
+def needing(folder: Path, address: str, kind: str = "board") -> Path:
+    file = folder / "needing.toml"
+    file.write_text(f'class = "x:Y"\nkind = "{kind}"\n[board]\n[board.switch]\naddress = "{address}"\n')
+    return file
+
+
+def test_simulations_and_emulators_need_no_rights(tmp_path: Path) -> None:
+    assert doctor.rights([]) == []
+    assert doctor.rights([needing(tmp_path, "serial:///dev/ttyACM0", "emulator")]) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "what", "rule"),
+    [
+        (
+            "USB0::0x05E6::0x2450::04::INSTR",
+            "udev rule for USB-TMC",
+            'ATTR{idVendor}=="05e6", GROUP="plugdev"',
+        ),
+        ("210321A1 discovery", "udev rule for Digilent", 'ATTRS{manufacturer}=="Digilent", MODE="0666"'),
+    ],
+)
+def test_a_udev_rule_is_looked_for_where_a_bench_needs_one(
+    tmp_path: Path, address: str, what: str, rule: str
+) -> None:
+    file = needing(tmp_path, address)
+    found = by_name(doctor.rights([file], [tmp_path, tmp_path / "none"]))[what]
+    assert found.level is Level.WARNING
+    assert found.todo
+    (tmp_path / "70-instruments.rules").write_text(f"# somebody's\n{rule}\n")
+    found = by_name(doctor.rights([file], [tmp_path]))[what]
+    assert found == Finding(Level.OK, what, str(tmp_path / "70-instruments.rules"))
+
+
+def test_who_is_in_no_group_of_serial_ports_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Group(NamedTuple):
+        gr_name: str = "dialout"
+        gr_gid: int = 20
+
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("grp.getgrall", lambda: [Group()])
+    file = needing(tmp_path, "serial:///dev/ttyACM0")
+    for mine, level in (([], Level.WARNING), ([20], Level.OK)):
+        monkeypatch.setattr("os.getgroups", lambda mine=mine: mine)
+        (found,) = doctor.rights([file])
+        assert found.level is level
+        assert "dialout" in found.found
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert doctor.rights([file])[0].level is Level.OK
+
+
+# ---- guards and calibration -----------------------------------------------------------------
+
+
+def test_a_guard_that_ended_without_being_sure_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path))
+    assert doctor.guards() == []
+    gone = registry.Note("guard-1-a", "/b/smu.toml", "keithley", 2**22 - 7, 1, "ann", "lab", "2026-10-01")
+    living = replace(gone, name="guard-2-b", pid=os.getpid(), bench="/b/other.toml")
+    for note in (gone, living):
+        (tmp_path / f"{note.name}.json").write_text(json.dumps(asdict(note)))
+    (tmp_path / "guard-2-b.sock").touch()
+    dead, alive = doctor.guards()
+    assert dead.level is Level.PROBLEM
+    assert "UNKNOWN" in dead.found
+    assert "labctl stop /b/smu.toml" in dead.todo
+    assert alive == Finding(
+        Level.OK, "guards", f"other: keithley, by ann since 2026-10-01; its guard is process {os.getpid()}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "level"),
+    [
+        ('older_than = "30 days"', Level.WARNING),
+        ('older_than = "31 days"', Level.OK),
+        ('note = "10 kohm, 0.01 %"', Level.OK),
+    ],
+)
+def test_a_calibration_grows_old(told: str, level: Level, tmp_path: Path) -> None:
+    file = bench(tmp_path, Silent)
+    file.write_text(file.read_text() + f"[calibration]\ndate = 2026-09-01\n{told}\n")
+    (found,) = doctor.calibrations([file], date(2026, 10, 2))
+    assert found.level is level
+    assert "31 days ago" in found.found
+    assert ("0.01 %" in found.found) == ("0.01 %" in told)
+    (found,) = doctor.calibrations([file], date(2026, 8, 1))
+    assert found.level is Level.PROBLEM
+
+
+@pytest.mark.parametrize(
+    "told", ["date = 20260901", 'date = "tomorrow"', 'date = 2026-09-01\nolder_than = "30"']
+)
+def test_a_calibration_that_says_nothing_is_a_mistake(told: str, tmp_path: Path) -> None:
+    file = bench(tmp_path, Silent)
+    file.write_text(file.read_text() + f"[calibration]\n{told}\n")
+    with pytest.raises(BadConfig, match="calibration"):
+        read_toml(file, BenchFile)
+
+
+def test_a_calibration_goes_into_a_run_folder_and_back(tmp_path: Path) -> None:
+    file = bench(tmp_path, Silent)
+    file.write_text(file.read_text() + '[calibration]\ndate = 2026-09-01\nolder_than = "1 day"\n')
+    found = read_toml(file, BenchFile)
+    assert build(json.loads(json.dumps(dump(found))), BenchFile, "run") == found

@@ -220,7 +220,7 @@ def test_the_command_ends_as_it_was_asked_to_and_goes_on(tmp_path: Path, number:
     process.send_signal(number)
     said, complained = process.communicate(timeout=60)
     assert process.returncode == code, complained
-    assert said.startswith("one: letter z on network-cr-twin (sim)")
+    assert said.startswith("one: letter z on network-cr-twin (simulated)")
     if code == 75:
         assert f"labctl resume one --runs {tmp_path}" in complained
         assert "everything up to pulse" in complained

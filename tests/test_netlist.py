@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.addressing import infer, select
+from labctl.layouts import Circuit, crossbar, network, selector
 from labctl.pulse import Pulse, Purpose
 from labctl.shapes import half_sine, square
 from sim_backend.devices import equations, metastable, models, parameters
 from sim_backend.devices.spice import expression
-from sim_backend.layouts import Circuit, Parasitics, crossbar, network, selector
 from sim_backend.netlist import job, path
 from sim_backend.netlist_array import array
+from sim_backend.parasitics import Parasitics
 from sim_backend.stretches import MOST_CORNERS, MOST_PARTS, stretches, weighted, with_samples_at
 
 CHROMIUM = parameters.load("Cr", "metastable").vector

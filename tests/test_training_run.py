@@ -283,7 +283,7 @@ def test_a_folder_that_cannot_be_written_begins_nothing(tmp_path: Path) -> None:
     [
         ({"reading": {"volts": 9.0}}, "9 V"),
         ({"reset": {"enabled": True, "volts": 9.0}}, "-9 V"),
-        ({"inference": {"seconds": 1e-9}}, "1e-09 s long"),
+        ({"inference": {"seconds": 1.0}}, "1 s on site"),
     ],
 )
 def test_a_session_that_would_send_what_is_refused_drives_nothing(

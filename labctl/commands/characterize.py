@@ -11,10 +11,12 @@ import typer
 
 from labctl import console
 from labctl.commands.follow import follow
+from labctl.commands.hardware import Hardware, confirm
 from labctl.commands.options import RUNS, Json, Runs, Yes, ask_before_wear, say
 from labctl.console import Exit
 from labctl.errors import BadConfig, Refused
 from labctl.quantity import quoted
+from labctl.reality import reality
 
 if TYPE_CHECKING:
     from labctl.characterization_record import Characterization
@@ -50,6 +52,7 @@ def characterize(
     runs: Runs = RUNS,
     name: RunName = None,
     yes: Yes = False,
+    hardware: Hardware = False,
     as_json: Json = False,
 ) -> int:
     """Measure devices of a bench by a procedure, one site after the other, and keep a run of it."""
@@ -63,6 +66,7 @@ def characterize(
     what = asked_for(procedure, bench, site or [], settings, change or [])
     if dry_run:
         return _rehearse(what, as_json)
+    confirm(what.bench, hardware)
     if what.protocol.wears and not yes:
         ask_before_wear(what.bench, "these pulses")
     return _begin(what, runs, name, as_json)
@@ -87,7 +91,7 @@ def _begin(what: Characterization, runs: Path, name: str | None, as_json: bool) 
 
     what.protocol.check(what.bench.board(Path()).spec, what.sites)  # refused before anything is said or made
     new = name or new_name(what.protocol.name, runs, datetime.now(UTC))
-    say(f"{new}: {what.protocol.name} on {what.bench.name} ({what.bench.file.kind})", as_json)
+    say(f"{new}: {what.protocol.name} on {what.bench.name} ({reality(what.bench.file.kind)})", as_json)
     return follow(lambda progress, stop: begin(what, runs, new, progress.steps, stop), runs, new, as_json)
 
 

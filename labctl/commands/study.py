@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labctl import console
+from labctl.commands.hardware import Hardware, confirm
 from labctl.commands.options import RUNS, Json, Runs, Yes, ask_before_wear, say
 from labctl.console import Exit
 from labctl.errors import BadConfig, Refused, Stopped
@@ -52,6 +53,7 @@ def study(
     runs: Runs = RUNS,
     name: RunName = None,
     yes: Yes = False,
+    hardware: Hardware = False,
     as_json: Json = False,
 ) -> int:
     """Ask a study's questions of many simulated chips, or of the one on a bench, and keep every answer."""
@@ -67,7 +69,7 @@ def study(
     if dry_run:
         console.show(outline_page(asked), as_json)
         return Exit.DONE
-    _agreed(asked, yes)
+    _agreed(asked, yes, hardware)
     preflight(asked)
     called = name or new_name(asked.file.name, runs, datetime.now(UTC))
     total = sum(condition.chips for condition in asked.conditions.values())
@@ -122,14 +124,15 @@ def _asked(path: Path, questions: tuple[str, ...], chips: int | None, bench: Pat
     return expanded(file, path.parent, chips=chips)
 
 
-def _agreed(asked: Study, yes: bool) -> None:
+def _agreed(asked: Study, yes: bool, hardware: bool) -> None:
     """Boards that are there are worn, and there is one of each."""
     from labctl.bench import Bench
 
     real = {one.bench_source for one in asked.conditions.values() if one.bench["kind"] == "board"}
-    for source in sorted(real):
+    for bench in map(Bench.read, map(Path, sorted(real))):
+        confirm(bench, hardware)
         if not yes:
-            ask_before_wear(Bench.read(Path(source)), "the pulses of this study")
+            ask_before_wear(bench, "the pulses of this study")
 
 
 def _workers(record: StudyRecord, count: int | None, scheduler: str | None) -> Workers:

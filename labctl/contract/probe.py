@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from labctl.addressing import read_row, select
+from labctl.addressing import edge, read_row, select
 from labctl.board import Board
 from labctl.energy import charges
 from labctl.errors import LimitExceeded
@@ -58,7 +58,7 @@ def read_seconds(spec: Spec) -> float:
 
 def flat(spec: Spec, volts: float, seconds: float) -> Wave:
     """A square with edges that this board can make."""
-    return square(volts, seconds, min(seconds / 100, spec.edge_seconds))
+    return square(volts, seconds, edge(spec, seconds))
 
 
 def read(spec: Spec, site: int, scale: float = 1.0, length: float = 1.0) -> Pulse:
@@ -82,9 +82,9 @@ def programming(spec: Spec, site: int, direction: int, length: float = 1.0) -> P
     volts = min(bound / 2, 0.9 * limits.amps * (ohms + limits.least_ohms))
     longest = min(limits.seconds, spec.longest_pulse)
     seconds = min(50 * read_seconds(spec), longest / 10) * length
-    edge = min(spec.edge_seconds, seconds / 1000)
+    rise = min(0.99 * spec.edge_seconds, seconds / 1000)
     purpose = Purpose.PROGRAM if direction > 0 else Purpose.RESET
-    return select(spec, site, square(direction * volts, seconds, edge), purpose)
+    return select(spec, site, square(direction * volts, seconds, rise), purpose)
 
 
 def erasing(spec: Spec, site: int) -> Pulse:

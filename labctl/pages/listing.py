@@ -10,6 +10,7 @@ from labctl.console import Page, Table
 from labctl.errors import BadRun
 from labctl.journal import Journal
 from labctl.pages.run import bench_of, state_of, subject_of
+from labctl.reality import reality
 from labctl.study.guarded import guarded
 from labctl.study.record import StudyRecord
 
@@ -21,7 +22,8 @@ def runs_page(base: Path, names: Sequence[str], studies: Sequence[str] = ()) -> 
     """One row each; what cannot be read says so and hides none of the others."""
     rows = [_run_row(base, name) for name in names]
     rows += [_study_row(base, name) for name in studies]
-    table = Table(_RUN, [tuple(str(row[key]) for key in _RUN) for row in rows])
+    shown = [{**row, "kind": reality(str(row["kind"]))} for row in rows]
+    table = Table(_RUN, [tuple(str(row[key]) for key in _RUN) for row in shown])
     return Page({"runs": rows}, [table] if rows else [f"no runs in {base}"])
 
 

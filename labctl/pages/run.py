@@ -23,6 +23,7 @@ from labctl.pages import bill as statement
 from labctl.pages.characterization import characterized, characterized_parts
 from labctl.programming.write_verify import Ending
 from labctl.quantity import format_quantity
+from labctl.reality import reality
 from labctl.training_run import Forecast
 
 CLOSE = 0.05
@@ -34,7 +35,7 @@ BY_PULSES = ("manhattan", "delta")
 def heading(journal: Journal) -> str:
     """The first line about a run: what it learns or measures, where, and what kind of bench that is."""
     bench, kind = bench_of(journal)
-    return f"{journal.folder.name}: {subject_of(journal)} on {bench} ({kind})"
+    return f"{journal.folder.name}: {subject_of(journal)} on {bench} ({reality(kind)})"
 
 
 def subject_of(journal: Journal) -> str:
@@ -264,7 +265,7 @@ def verdicts_page(bench: str, kind: str, verdicts: Sequence[Verdict]) -> Page:
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
     laws = [dict(zip(("outcome", "law", "why"), row, strict=True)) for row in rows]
     data = {"bench": {"name": bench, "kind": kind}, "laws": laws, "broken": counts[Outcome.BROKEN]}
-    return Page(data, [f"{bench} ({kind})", Table(("", "law", ""), rows), told])
+    return Page(data, [f"{bench} ({reality(kind)})", Table(("", "law", ""), rows), told])
 
 
 def findings_page(findings: Sequence[Finding]) -> Page:

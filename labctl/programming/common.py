@@ -171,8 +171,8 @@ class Push:
 
 
 def read(spec: Spec, site: int, how: Reading) -> Pulse:
-    """The pulse that reads this site, long enough for the board's slowest node to settle."""
-    seconds = max(how.seconds, TIME_CONSTANTS * spec.response_seconds)
+    """The pulse that reads this site: as long as asked, or as the board needs to make it and to settle."""
+    seconds = max(how.seconds, TIME_CONSTANTS * spec.response_seconds, spec.shortest_pulse)
     return select(spec, site, level(spec, how.volts, seconds), Purpose.READ)
 
 
@@ -218,7 +218,11 @@ class Bounds:
 
 
 def bounds(spec: Spec, site: int, sign: int, how: Programming) -> Bounds:
-    """What site, board and plan allow in this polarity."""
+    """What site, board and plan allow in this polarity.
+
+    Where all that the plan allows is too short for the board, every pulse is the board's shortest, and
+    volts alone are left to choose.
+    """
     place, limits = spec.sites[site], spec.sites[site].limits
     series = spec.series_ohms[place.row] + spec.series_ohms[spec.rows + place.column]
     bound = limits.high_volts if sign > 0 else -limits.low_volts
@@ -226,7 +230,7 @@ def bounds(spec: Spec, site: int, sign: int, how: Programming) -> Bounds:
         ohms=series,
         volts=min(bound, limits.amps * (series + limits.least_ohms)) * (1 - 1e-9),
         shortest=max(how.shortest, spec.shortest_pulse),
-        longest=min(how.longest, limits.seconds, spec.longest_pulse),
+        longest=min(max(how.longest, spec.shortest_pulse), limits.seconds, spec.longest_pulse),
     )
 
 

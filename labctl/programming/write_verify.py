@@ -6,6 +6,9 @@ width, and nobody knows the constants beforehand. So the strength of a pulse is 
 the device by some amount, the next strength follows from the amount that is still missing. Width
 is spent first, then voltage. Each direction keeps its own strength. Voltages are those across the
 device: the source is set higher by the drop over the series resistor at the last conductance read.
+
+A board that cannot make a pulse as short as the first one has volts alone to choose, and pulses long
+enough for a device to stop by itself: rising is then left to `labctl.programming.self_limiting`.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from labctl.programming.common import (
     IDLE_MOST,
     NOTHING,
     TIME_CONSTANTS,
+    Bounds,
     Effort,
     Ending,
     Outcome,
@@ -36,7 +40,7 @@ from labctl.programming.common import (
 )
 from labctl.programming.prediction import Response
 from labctl.programming.predictive import predictive
-from labctl.pulse import Pulse
+from labctl.programming.self_limiting import Setting
 from labctl.quantity import printable
 from labctl.spec import Spec
 
@@ -62,6 +66,8 @@ class _Direction:
     sign: int
     strength: float
     push: Push
+    setting: Setting | None = None
+    """For setting pulses of one width, on a slow board."""
 
 
 NOTICEABLE = 2e-3
@@ -143,38 +149,51 @@ def _adaptive(
     now, probe = effort.path[-1], read(spec, site, reading)
     start = math.log(how.first_width) + how.first_volts / how.e_fold
     directions = {sign: _Direction(sign, start, Push(sign)) for sign in (+1, -1)}
+    if spec.shortest_pulse > how.first_width:
+        missing = max(abs(target - now), how.tolerance * target)  # which a first pulse is taken to bring
+        hardness = start - math.log(missing)
+        directions[+1].setting = Setting(bounds(spec, site, +1, how).ohms, how.e_fold, hardness)
     while not abs(now - target) <= how.tolerance * target:
         direction = directions[+1 if now < target else -1]
         ending = cap(effort, direction.push.idle, how)
         if ending is not Ending.DONE:
             return ending, ""
-        pulse, strongest = _pulse(spec, site, direction, now, how)
+        volts, width, strongest = _chosen(
+            bounds(spec, site, direction.sign, how), direction, now, target, how
+        )
+        pulse = programming_pulse(spec, site, direction.sign * volts, width)
         after, ending, reason = yield from sent(spec, site, pulse, probe, effort)
         if ending is not Ending.DONE:
             return ending, reason
         if strongest:
             direction.push.see(now, after, least_progress(now, target, effort, how))
         missing = max(abs(target - after), 0.5 * how.tolerance * target)  # nobody need aim any closer
-        _learn(direction, (after - now) * direction.sign, missing, now, strongest, how)
+        moved = (after - now) * direction.sign
+        if direction.setting is None:
+            _learn(direction, moved, missing, now, strongest, how)
+        elif not strongest or moved > NOTICEABLE * now:
+            direction.setting.learn(volts, width, now, max(moved, NOTICEABLE * (now or missing)))
         now = after
     return Ending.DONE, ""
 
 
-def _pulse(
-    spec: Spec, site: int, direction: _Direction, siemens: float, how: Programming
-) -> tuple[Pulse, bool]:
-    """The pulse of this strength, and whether it is the strongest that site and plan allow."""
-    allowed = bounds(spec, site, direction.sign, how)
+def _chosen(
+    allowed: Bounds, direction: _Direction, siemens: float, target: float, how: Programming
+) -> tuple[float, float, bool]:
+    """[V] as a magnitude, [s], and whether it is the strongest pulse that site and plan allow."""
     divider, most, longest = 1 + siemens * allowed.ohms, allowed.volts, allowed.longest
+    least = 0.1 * how.first_volts
+    if direction.setting is not None:
+        missing, width = how.boldness * (target - siemens), allowed.shortest
+        volts = direction.setting.volts(siemens, missing, width, min(divider * least, most), most)
+        return (volts, width, False) if volts < most else (most, longest, True)
     width = _width(direction.strength, how.first_volts, longest, how)
     width = min(max(width, allowed.shortest), longest)
-    volts = divider * max((direction.strength - math.log(width)) * how.e_fold, 0.1 * how.first_volts)
-    strongest = False
-    if volts >= most:
-        width = _width(direction.strength, most / divider, longest, how)
-        volts, width = most, min(max(width, allowed.shortest), longest)
-        strongest = width >= longest
-    return programming_pulse(spec, site, direction.sign * volts, width), strongest
+    volts = divider * max((direction.strength - math.log(width)) * how.e_fold, least)
+    if volts < most:
+        return volts, width, False
+    width = min(max(_width(direction.strength, most / divider, longest, how), allowed.shortest), longest)
+    return most, width, width >= longest
 
 
 def _width(strength: float, volts: float, longest: float, how: Programming) -> float:

@@ -181,7 +181,7 @@ def _sites(assignment: Assignment) -> list[int]:
 
 
 def _resets(spec: Spec, sites: Sequence[int], how: Reset) -> list[Pulse]:
-    wave = level(spec, -how.volts, how.seconds, longest_edge=1e-6)
+    wave = level(spec, -how.volts, max(how.seconds, spec.shortest_pulse), longest_edge=1e-6)
     return [select(spec, site, wave, Purpose.RESET) for site in sites]
 
 

@@ -61,8 +61,9 @@ class Tested:
 
 
 def inferences(spec: Spec, pixels: Floats, read_volts: float, how: Inference) -> list[Pulse]:
-    """One pulse for each row of `pixels` (patterns, inputs), in lit pixels."""
-    return [infer(spec, row * read_volts, how.seconds) for row in pixels]
+    """One pulse for each row of `pixels` (patterns, inputs), in lit pixels; at least the board's shortest."""
+    seconds = max(how.seconds, spec.shortest_pulse)
+    return [infer(spec, row * read_volts, seconds) for row in pixels]
 
 
 def classify(spec: Spec, pixels: Floats, read_volts: float, how: Inference) -> Plan[Floats]:

@@ -84,7 +84,11 @@ def layers_of_sites(assignment: Assignment) -> list[list[int]]:
 
 
 class ManhattanRule:
-    """One fixed pulse, up or down. Volts are across a device in the middle of the window."""
+    """One fixed pulse, up or down. Volts are across a device in the middle of the window.
+
+    It knows no law by which a longer pulse would need less: on a board whose shortest pulse is longer than
+    asked, whoever chooses the volts must.
+    """
 
     def __init__(self, spec: Spec, assignment: Assignment, how: Manhattan) -> None:
         self.epochs, self.enough = how.epochs, how.enough
@@ -100,7 +104,8 @@ class ManhattanRule:
         place = spec.sites[site]
         ohms = spec.series_ohms[place.row] + spec.series_ohms[spec.rows + place.column]
         volts = self._how.set_volts if sign > 0 else -self._how.reset_volts
-        return programming_pulse(spec, site, volts * (1 + siemens * ohms), self._how.seconds)
+        seconds = max(self._how.seconds, spec.shortest_pulse)
+        return programming_pulse(spec, site, volts * (1 + siemens * ohms), seconds)
 
     @property
     def all_pulses(self) -> list[Pulse]:

@@ -1,0 +1,96 @@
+"""`labctl emulate`: an instrument that is not there, on a port or a pseudo-terminal, for anybody's software.
+
+The instruments are `sim_backend`'s, which this package does not import: they are found by name, as boards.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from labctl import console
+from labctl.commands.options import Json
+from labctl.console import Exit
+from labctl.errors import Refused
+
+RIG = "sim_backend.emulators.rig"
+WITNESS = "sim_backend.emulators.witness:Witness"
+KINDS = "sim_backend.emulators.catalogue:KINDS"
+
+Kind = Annotated[
+    str | None, typer.Argument(metavar="[KIND]", help="keithley2450, keysight-b2900, …; none: what there is.")
+]
+
+
+def emulate(
+    kind: Kind = None,
+    port: Annotated[int, typer.Option(help="Of this machine; 0: any that is free.")] = 0,
+    pty: Annotated[bool, typer.Option("--pty", help="A pseudo-terminal in place of a port.")] = False,
+    dopant: Annotated[str, typer.Option(help="Of the devices behind it: W, Sn, Cr or C.")] = "Cr",
+    series: Annotated[str, typer.Option(help="Resistance in series with them.")] = "10 kohm",
+    columns: Annotated[int, typer.Option(help="How many devices.")] = 16,
+    resistor: Annotated[
+        list[str] | None, typer.Option(help='In place of devices, such as "10 kohm"; one a column.')
+    ] = None,
+    rig: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Several instruments that share devices (TOML).")
+    ] = None,
+    fault: Annotated[str, typer.Option(metavar="SCRIPT", help='Such as "late 1.5 at 3; drop 7 at 9".')] = "",
+    witness: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write whether an output is on.")
+    ] = None,
+    realtime: Annotated[bool, typer.Option("--realtime", help="What takes long takes it.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Be an instrument, with simulated devices behind its terminals, until Ctrl-C."""
+    from labctl.importing import named
+
+    form = "an installed sim_backend"
+    if kind is None and rig is None:
+        kinds: dict[str, str] = named(KINDS, "the catalogue of emulators", form)
+        console.show(console.Page({"kinds": list(kinds)}, ["Emulated instruments:", *kinds]), as_json)
+        return Exit.DONE
+    if kind is not None and rig is not None:
+        raise Refused("a kind and a rig file are two rigs", allowed="one of both")
+    if rig is not None:
+        settings = named(f"{RIG}:read", "rig files", form)(rig)
+    else:
+        link = {"kind": kind, "link": "pty" if pty else "tcp", "port": port}
+        behind = (
+            {"resistors": {"ohms": resistor, "series": series}}
+            if resistor
+            else {"device": {"dopant": dopant, "series": series, "columns": columns}}
+        )
+        one = link | {"fault": fault, "realtime": realtime}
+        settings = named(f"{RIG}:settings_of", "rigs", form)({**behind, "instrument": [one]}, "the command")
+    with ExitStack() as held:
+        seen: Any = held.enter_context(named(WITNESS, "witnesses", form)(witness)) if witness else None
+        made = named(f"{RIG}:Rig", "rigs", form)(settings, seen)
+        _serve(named(f"{RIG}:serve", "rigs", form), made, as_json)
+    return Exit.DONE
+
+
+def _serve(serve: Any, rig: Any, as_json: bool) -> None:
+    """Say where, and serve until Ctrl-C, which is how this ends."""
+    links = rig.links()
+    places = [
+        {"kind": one.kind, "address": link.address}
+        for one, link in zip(rig.settings.instrument, links, strict=True)
+    ]
+    if as_json:  # one line, so that whoever started this can read it and go on
+        sys.stdout.write(json.dumps({"ready": True, "instruments": places}) + "\n")
+        sys.stdout.flush()
+    else:
+        for place in places:
+            console.say(f"{place['kind']} at {place['address']}")
+        console.say("ready; Ctrl-C ends it")
+    try:
+        serve(links)
+    except KeyboardInterrupt:
+        if not as_json:
+            console.say("ended")
