@@ -1,0 +1,184 @@
+"""What a capture says of the pulses of a run: volts at the source, amps into each row, and what was wrong.
+
+Pure. The current is the drop over the series resistor, without the scope's own. What charges the node's
+180 pF is delivered by the source, and stays in the current of the row; the current that leaves by the
+columns is that of the memristors alone, without it (the closed form of `Node`). Several columns that are
+closed at once share one current, of which nobody knows the parts: each is given as much.
+
+In mode 2 no scope channel is at W1. While one row is driven, the node of the other follows W1 through its
+resistor, and tells it; while both are, W1 is taken to be what it was told, and the trace is *estimated*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.analog_discovery import Capture
+from drivers.discovery_calibration import Calibration
+from drivers.discovery_circuits import Node, Wiring
+from drivers.discovery_waves import Run, edges_of, means, row_volts
+from labctl.pulse import Bools, Flag, Floats, Pulse, Trace
+
+CLIPPED = 0.999
+"""Of the end of a range: nearer to it nothing can be told."""
+FLAT, SETTLED = 0.99, 0.75
+"""Part of the peak, and of the time on it, above which the node has settled (as in `labctl.reading`)."""
+SCATTER = 2e-4
+"""[1] of the end of a range: what a straight part of the source scatters by less is the scope's own noise."""
+ASKED, LEAST_ASKED = 0.05, 0.02
+"""Part of its peak, and [V], by which the source may be elsewhere than it was told to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a capture is worked out with."""
+
+    wiring: Wiring
+    nodes: tuple[Node, ...]
+    calibration: Calibration
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """One capture: both channels in volts of the lines, and what is known of W1 otherwise."""
+
+    step: float
+    channels: tuple[Floats, Floats]
+    """[V], each of shape (samples,)."""
+    clipped: Bools
+    """shape (samples,)."""
+    scatter: float
+    """[V] that says nothing of the source."""
+
+
+def heard(bench: Bench, capture: Capture) -> Heard:
+    """The capture in volts of the lines."""
+    sign, seen = bench.wiring.sign, capture.volts
+    clipped = [np.abs(volts) >= CLIPPED * reach for volts, reach in zip(seen, capture.reach, strict=True)]
+    volts = [sign * bench.calibration.volts(channel, one) for channel, one in enumerate(seen)]
+    return Heard(capture.step, (volts[0], volts[1]), np.logical_or(*clipped), SCATTER * max(capture.reach))
+
+
+def traces_of(bench: Bench, run: Run, capture: Capture) -> Iterator[Trace]:
+    """One trace for each pulse of the run, its repeats together."""
+    sound = heard(bench, capture)
+    for pulse, start in zip(run.pulses, run.starts, strict=True):
+        length = float(pulse.seconds[-1])
+        turns = start + length * np.arange(run.repeats)
+        once = edges_of(pulse.seconds)
+        edges = np.append((turns[:, None] + once[:-1]).ravel(), turns[-1] + length)
+        yield _trace(bench, run, pulse, sound, edges)
+
+
+def as_asked(bench: Bench, pulse: Pulse, trace: Trace) -> bool:
+    """Whether the source was, on the settled part of its highest level, where it was told to be."""
+    rows = bench.wiring.rows
+    asked = float(np.abs(row_volts(pulse, rows)).max())
+    driven = np.flatnonzero(pulse.driven[:rows])
+    if len(driven) == 0:
+        return True
+    found = float(np.abs(trace.volts[:, driven[0]]).max(initial=0.0))
+    return abs(found - asked) <= ASKED * asked + LEAST_ASKED
+
+
+def _trace(bench: Bench, run: Run, pulse: Pulse, sound: Heard, edges: Floats) -> Trace:
+    wiring = bench.wiring
+    lines = wiring.rows + wiring.columns
+    seconds = np.diff(edges)
+    volts, amps = np.zeros((len(seconds), lines)), np.zeros((len(seconds), lines))
+    rows = np.flatnonzero(pulse.driven[: wiring.rows]).tolist()
+    source, part = _source(bench, run, sound, rows, edges)
+    into = np.zeros(len(seconds))
+    for row in rows:
+        node, _ = means(sound.step, sound.channels[wiring.nodes[row]], edges)
+        volts[:, row] = source
+        amps[:, row], through = _currents(bench.nodes[row], pulse, source, node, edges, wiring.rows)
+        into += through
+    closed = np.flatnonzero(pulse.driven[wiring.rows :]) + wiring.rows
+    if rows and len(closed):
+        amps[:, closed] = -into[:, None] / len(closed)
+    amps *= (part > 0)[:, None]
+    return Trace(seconds, volts, amps, _flags(sound, edges, part), estimated=_assumed(wiring, rows))
+
+
+def _source(
+    bench: Bench, run: Run, sound: Heard, rows: Sequence[int], edges: Floats
+) -> tuple[Floats, Floats]:
+    """[V], shape (bins,): of the rows' source, and the part of each bin that was captured.
+
+    What it was told, and how far it was from that: where the difference only scatters, its mean over each
+    straight part.
+    """
+    wiring = bench.wiring
+    corners, told = run.corners(wiring.rows)
+    turns = np.arange(run.repeats)[:, None] * run.period
+    corners, told = (turns + corners).ravel(), np.tile(told, run.repeats)
+    asked = _told(corners, told, edges)
+    if wiring.source is not None:
+        found, part = means(sound.step, sound.channels[wiring.source] * bench.nodes[0].divider, edges)
+        return asked + _smooth(found - asked, corners, edges, sound.scatter) * (part > 0), part
+    if len(rows) != 1:
+        return asked, means(sound.step, sound.channels[0], edges)[1]
+    idle = 1 - rows[0]
+    node = bench.nodes[idle]
+    times = np.arange(len(sound.clipped), dtype=np.float64) * sound.step
+    expected = node.volts(times, corners, told, 0.0)
+    beyond, part = means(sound.step, sound.channels[wiring.nodes[idle]] - expected, edges)
+    return asked + _smooth(beyond, corners, edges, sound.scatter), part
+
+
+def _smooth(values: Floats, corners: Floats, edges: Floats, scatter: float) -> Floats:
+    """The same with the mean over each straight part in which they scatter by less than this."""
+    middles = (edges[1:] + edges[:-1]) / 2
+    places = np.searchsorted(corners, middles)
+    smooth = values.copy()
+    for place in np.unique(places):
+        here = places == place
+        if values[here].std() <= scatter:
+            smooth[here] = np.average(values[here], weights=np.diff(edges)[here])
+    return smooth
+
+
+def _told(corners: Floats, told: Floats, edges: Floats) -> Floats:
+    """[V], shape (bins,): means of what W1 was told; every corner is an edge."""
+    middles = (edges[1:] + edges[:-1]) / 2
+    return np.interp(middles, corners, told)
+
+
+def _currents(
+    node: Node, pulse: Pulse, source: Floats, volts: Floats, edges: Floats, rows: int
+) -> tuple[Floats, Floats]:
+    """[A], each of shape (bins,): out of the source, and through the memristors alone."""
+    amps = node.source_amps(source, volts)
+    repeats = round((edges[-1] - edges[0]) / float(pulse.seconds[-1]))
+    top = _settled(source, np.diff(edges))
+    siemens = node.conductance(source[top], volts[top], amps[top])
+    once = edges_of(pulse.seconds)
+    charging = node.charging_amps(once, pulse.seconds, row_volts(pulse, rows), siemens)
+    charging = np.tile(charging, repeats)
+    return (amps + charging, amps + charging) if node.grounded else (amps, amps - charging)
+
+
+def _settled(volts: Floats, seconds: Floats) -> Bools:
+    """Where the level is highest, in the last quarter of that time."""
+    heights = np.abs(volts)
+    top = heights >= FLAT * heights.max()
+    spent = np.cumsum(seconds * top)
+    return top & (spent > SETTLED * spent[-1])
+
+
+def _flags(sound: Heard, edges: Floats, part: Floats) -> Flag:
+    flags = Flag.NONE
+    first, last = int(edges[0] / sound.step), int(np.ceil(edges[-1] / sound.step))
+    if sound.clipped[first : last + 1].any():
+        flags |= Flag.SATURATED
+    if part[-1] < 0.5 or not part.all():  # the last bin may end between two samples
+        flags |= Flag.LOWER_BOUND
+    return flags
+
+
+def _assumed(wiring: Wiring, rows: Sequence[int]) -> bool:
+    return wiring.source is None and len(rows) != 1
