@@ -18,5 +18,11 @@ _TESTS = count()
 def _nobody_has_agreed_to_anything(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the person who runs the tests has agreed to is theirs, and what a test agrees to ends with it."""
-    monkeypatch.setenv("LABCTL_STATE", str(tmp_path_factory.getbasetemp() / f"state-{next(_TESTS)}"))
+    """What the person who runs the tests has agreed to is theirs, and what a test agrees to ends with it.
+
+    Nor does a test meet the instruments that other tests, or other programs on this machine, hold.
+    """
+    here = tmp_path_factory.getbasetemp()
+    number = next(_TESTS)
+    monkeypatch.setenv("LABCTL_STATE", str(here / f"state-{number}"))
+    monkeypatch.setenv("LABCTL_SHARED", str(here / f"shared-{number}"))
