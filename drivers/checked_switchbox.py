@@ -14,9 +14,11 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, final
 
 from drivers.links import connect
+from drivers.recording import Recorder
 from drivers.switchbox import Channel, SwitchSettings, listed
 from labctl.errors import BoardFault, Misbehaved, Outputs, Refused
 from labctl.ownership import Holding
@@ -24,6 +26,7 @@ from labctl.quantity import format_quantity, quoted
 
 if TYPE_CHECKING:
     from drivers.numbers import Identity
+    from drivers.transport import Transport
 
 
 class CheckedSwitchBox(ABC):
@@ -32,15 +35,22 @@ class CheckedSwitchBox(ABC):
     models: ClassVar[tuple[str, ...]] = ()
     """In the answer to its question of who it is, in capitals; empty: it does not say."""
     settle_seconds: float
+    _link: Transport
 
     def __init__(self, settings: SwitchSettings, settle_seconds: float) -> None:
         self.settings = settings
         self._own = tuple(dict.fromkeys(channel for site in settings.sites for channel in site))
         self._holdings: list[Holding] = []
-        self._link = connect(settings.address, seconds=settings.deadline, record=settings.record)
+        self._link = connect(settings.address, seconds=settings.deadline)
+        self._recorded = settings.record is None
         self._settles_within(settle_seconds)
+        self._speak()
 
     # ------------------------------------------------------------------------- what a box adds
+
+    @abstractmethod
+    def _speak(self) -> None:
+        """Begin to use `_link`, which may change before it is first opened."""
 
     @abstractmethod
     def _identity(self) -> Identity:
@@ -77,6 +87,7 @@ class CheckedSwitchBox(ABC):
         """Take it, ask who it is, open all. What fails half way is given back."""
         try:
             self._hold(self.settings.address)
+            self._record()
             self._link.open()
             self._recognize(self._identity())
             self._begin()
@@ -84,6 +95,12 @@ class CheckedSwitchBox(ABC):
         except BaseException:
             self.close_link()
             raise
+
+    def _record(self) -> None:
+        """Only now: a bench file that is merely read makes no new file."""
+        if not self._recorded:
+            self._link, self._recorded = Recorder(self._link, Path(self.settings.record or "")), True
+            self._speak()
 
     @final
     def close_link(self) -> None:
@@ -106,7 +123,7 @@ class CheckedSwitchBox(ABC):
         """These channels and no other."""
         wanted = set(channels)
         if unknown := wanted.difference(self._own):
-            raise Refused(f"{self.name} has no channel {listed(unknown)}", allowed=listed(self._own))
+            raise Refused(f"{self.name} has no {listed(unknown)}", allowed=listed(self._own))
         if self.closed() == wanted:
             return
         try:

@@ -90,12 +90,13 @@ def _trace(bench: Bench, run: Run, pulse: Pulse, sound: Heard, edges: Floats) ->
     seconds = np.diff(edges)
     volts, amps = np.zeros((len(seconds), lines)), np.zeros((len(seconds), lines))
     rows = np.flatnonzero(pulse.driven[: wiring.rows]).tolist()
-    source, part = _source(bench, run, sound, rows, edges)
+    drive = _whole(run, wiring.rows)
+    source, part = _source(bench, drive, sound, rows, edges)
     into = np.zeros(len(seconds))
     for row in rows:
         node, _ = means(sound.step, sound.channels[wiring.nodes[row]], edges)
         volts[:, row] = source
-        amps[:, row], through = _currents(bench.nodes[row], pulse, source, node, edges, wiring.rows)
+        amps[:, row], through = _currents(bench.nodes[row], drive, source, node, edges)
         into += through
     closed = np.flatnonzero(pulse.driven[wiring.rows :]) + wiring.rows
     if rows and len(closed):
@@ -104,18 +105,22 @@ def _trace(bench: Bench, run: Run, pulse: Pulse, sound: Heard, edges: Floats) ->
     return Trace(seconds, volts, amps, _flags(sound, edges, part), estimated=_assumed(wiring, rows))
 
 
+def _whole(run: Run, rows: int) -> tuple[Floats, Floats]:
+    """[s] and [V], shape (corners,): of the rows' source over all repeats of the run."""
+    corners, told = run.corners(rows)
+    turns = np.arange(run.repeats)[:, None] * run.period
+    return (turns + corners).ravel(), np.tile(told, run.repeats)
+
+
 def _source(
-    bench: Bench, run: Run, sound: Heard, rows: Sequence[int], edges: Floats
+    bench: Bench, drive: tuple[Floats, Floats], sound: Heard, rows: Sequence[int], edges: Floats
 ) -> tuple[Floats, Floats]:
     """[V], shape (bins,): of the rows' source, and the part of each bin that was captured.
 
     What it was told, and how far it was from that: where the difference only scatters, its mean over each
     straight part.
     """
-    wiring = bench.wiring
-    corners, told = run.corners(wiring.rows)
-    turns = np.arange(run.repeats)[:, None] * run.period
-    corners, told = (turns + corners).ravel(), np.tile(told, run.repeats)
+    wiring, (corners, told) = bench.wiring, drive
     asked = _told(corners, told, edges)
     if wiring.source is not None:
         found, part = means(sound.step, sound.channels[wiring.source] * bench.nodes[0].divider, edges)
@@ -149,16 +154,13 @@ def _told(corners: Floats, told: Floats, edges: Floats) -> Floats:
 
 
 def _currents(
-    node: Node, pulse: Pulse, source: Floats, volts: Floats, edges: Floats, rows: int
+    node: Node, drive: tuple[Floats, Floats], source: Floats, volts: Floats, edges: Floats
 ) -> tuple[Floats, Floats]:
     """[A], each of shape (bins,): out of the source, and through the memristors alone."""
     amps = node.source_amps(source, volts)
-    repeats = round((edges[-1] - edges[0]) / float(pulse.seconds[-1]))
     top = _settled(source, np.diff(edges))
     siemens = node.conductance(source[top], volts[top], amps[top])
-    once = edges_of(pulse.seconds)
-    charging = node.charging_amps(once, pulse.seconds, row_volts(pulse, rows), siemens)
-    charging = np.tile(charging, repeats)
+    charging = node.charging_amps(edges, *drive, siemens)
     return (amps + charging, amps + charging) if node.grounded else (amps, amps - charging)
 
 

@@ -32,7 +32,6 @@ class _TspSwitchBox(CheckedSwitchBox):
         for channel in self._own:
             if not self._form.fullmatch(str(channel)):
                 raise Refused(f"{self.name} has no channel {channel!r}", allowed=self._example)
-        self._tsp = Tsp(self._link)
         self._named = {str(channel).upper(): channel for channel in self._own}
 
     def closed(self) -> set[Channel]:
@@ -54,6 +53,9 @@ class _TspSwitchBox(CheckedSwitchBox):
         if not re.fullmatch(r"[0-9A-Z]{4,5}", name):
             raise self._fault(f"it says that {quoted(text)} is closed", self._example)
         return self._named.get(name, name)
+
+    def _speak(self) -> None:
+        self._tsp = Tsp(self._link)
 
     def _identity(self) -> Identity:
         return self._tsp.identity()

@@ -39,7 +39,6 @@ class Keysight34970A(CheckedSwitchBox):
 
     def __init__(self, settings: SwitchSettings) -> None:
         super().__init__(settings, SETTLE_SECONDS)
-        self._scpi = Scpi(self._link, errors="SYST:ERR?")
         self._slots = sorted({self._slot(channel) for channel in self._own})
         self._relays: list[int] = []
 
@@ -55,6 +54,9 @@ class Keysight34970A(CheckedSwitchBox):
         counts = self._scpi.ask_numbers(f"DIAG:REL:CYCL? {_list(self._own)}", len(self._own))
         self._check("counting cycles")
         return {channel: int(count) for channel, count in zip(self._own, counts, strict=True)}
+
+    def _speak(self) -> None:
+        self._scpi = Scpi(self._link, errors="SYST:ERR?")
 
     def _identity(self) -> Identity:
         return self._scpi.identity()

@@ -67,6 +67,8 @@ class DiscoveryBoard(Board):
         self._lists, self._last = 0, Outputs.UNKNOWN
         self._pins = -1
         """What the DIO pins are known to be; -1: nothing is known."""
+        self._failed = False
+        """Whether it has been told, in this session, that something went wrong."""
 
     def ready(self) -> str:
         """Which library, and which Analog Discovery; drives nothing."""
@@ -78,8 +80,7 @@ class DiscoveryBoard(Board):
     def _open(self) -> None:
         index, serial = self._library.index_of(self._settings.serial)
         self._holding = Holding(f"Analog Discovery {serial}", self.spec.name).take()
-        self._last = Outputs.UNKNOWN
-        self._pins = -1
+        self._last, self._pins, self._failed = Outputs.UNKNOWN, -1, False
         discovery = self._discovery = Discovery(self._library.open(index), self._library.sleep)
         discovery.prepare()
         discovery.quiet()
@@ -108,7 +109,8 @@ class DiscoveryBoard(Board):
                 holding.release()
         if wrong:
             self._last = Outputs.UNKNOWN
-            raise self._not_shut(wrong)
+            if not self._failed:  # or it would hide what went wrong before, and its traces
+                raise self._not_shut(wrong)
 
     def _not_shut(self, wrong: Sequence[LabError]) -> Misbehaved:
         first = wrong[0]
@@ -123,6 +125,13 @@ class DiscoveryBoard(Board):
     # ---- drive ----------------------------------------------------------------------------------
 
     def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
+        try:
+            yield from self._driven(pulses)
+        except Misbehaved:
+            self._failed = True
+            raise
+
+    def _driven(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
         self._lists += 1
         if self._lists % LISTS_UNTIL_AGAIN == 0:
             self._known = {FINE: self._opened(FINE)[0]}

@@ -44,6 +44,9 @@ class RelayCard(CheckedSwitchBox):
         self._digits = len(reply)
         return {relay for relay in range(4 * len(reply)) if int(reply, 16) >> relay & 1}
 
+    def _speak(self) -> None:
+        """A line at a time, as it is."""
+
     def _identity(self) -> Identity:
         self._link.write(b"\r")  # ends what somebody else may have begun to type
         with suppress(BoardHung):

@@ -23,7 +23,7 @@ OVERHEAD = 2e-4
 """[s] of a step that is kept free for what a measurement takes beside its aperture."""
 MEASURED = 0.8
 """[1] Of the rest of a step, the part that is measured."""
-MOST_VALUES = 100
+MOST_VALUES = 50
 """In one table of a list."""
 SLOW = 1.2
 """[1] of a run's own time that its answer may take, beside the link's deadline."""
@@ -50,17 +50,8 @@ WORDS = {
     "trigger.endsweep.action": "SOURCE_IDLE",
 }
 NUMBERS = {"source.levelv": 0.0, "source.delay": 0.0, "measure.delay": 0.0, "measure.count": 1.0}
-WATCHED = [
-    "source.output",
-    "source.func",
-    "source.offmode",
-    "source.rangev",
-    "source.levelv",
-    "source.limiti",
-    "measure.rangei",
-    "trigger.source.limiti",
-    "sense",
-]
+_SOURCE = ("output", "func", "offmode", "rangev", "levelv", "limiti")
+WATCHED = [*(f"source.{name}" for name in _SOURCE), "measure.rangei", "trigger.source.limiti", "sense"]
 
 
 class TspSourceMeter:

@@ -42,6 +42,7 @@ class VisaLink(StreamLink):
         self.late_replies_survive = self._is_serial or self._has_messages
         self._resource: MessageBasedResource | None = None
         self._line: socket.socket | None = None
+        self._armed = 0
 
     def _connect(self, seconds: float) -> None:
         manager = _manager(self._backend)
@@ -49,7 +50,7 @@ class VisaLink(StreamLink):
             resource = manager.open_resource(self._name, open_timeout=_milliseconds(seconds))
         except Exception as error:  # backends raise what they like, pyvisa-py a bare Exception
             raise self._refusal(error) from error
-        self._resource, self._line = resource, _raw_socket(resource)
+        self._resource, self._line, self._armed = resource, _raw_socket(resource), 0
         if self._line is not None:
             _prepare(self._line)
         if self._doubtful and self._has_messages:
@@ -57,7 +58,7 @@ class VisaLink(StreamLink):
                 suppress(OSError),
                 _as_os_errors(),
             ):  # where it cannot be cleared, late replies are waited for
-                resource.timeout = _milliseconds(seconds)
+                self._arm(resource, seconds)
                 resource.clear()
                 self._doubtful = False
 
@@ -74,18 +75,20 @@ class VisaLink(StreamLink):
             if not select.select([], [line], [], seconds)[1]:
                 raise TimeoutError
         with _as_os_errors():
-            resource.timeout = _milliseconds(seconds)
+            self._arm(resource, seconds)
             return resource.visalib.write(resource.session, piece)[0]
 
     def _receive(self, seconds: float) -> bytes:
         from pyvisa.constants import StatusCode
 
-        resource, count = self._opened(), 1 if self._is_serial else CHUNK
+        resource, count = self._opened(), CHUNK
         if self._line is not None:
             count = _size_of_what_came(self._line, seconds)
         library: Any = resource.visalib
         with _as_os_errors(), library.ignore_warning(resource.session, StatusCode.success_max_count_read):
-            resource.timeout = _milliseconds(seconds)
+            if self._is_serial:  # what came before a time-out would be lost with it
+                count = min(max(1, cast("SerialInstrument", resource).bytes_in_buffer), CHUNK)
+            self._arm(resource, seconds)
             return bytes(library.read(resource.session, count)[0])
 
     def _waiting(self) -> bool:
@@ -95,6 +98,10 @@ class VisaLink(StreamLink):
             return False
         with _as_os_errors():
             return cast("SerialInstrument", self._opened()).bytes_in_buffer > 0
+
+    def _arm(self, resource: MessageBasedResource, seconds: float) -> None:
+        if self._armed != (milliseconds := _milliseconds(seconds)):
+            resource.timeout = self._armed = milliseconds
 
     def _opened(self) -> MessageBasedResource:
         if self._resource is None:

@@ -42,7 +42,7 @@ def positions(work: Callable[[], None], at: int) -> tuple[int, bool]:
     sys.settrace(trace)
     try:
         work()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError):  # a lock of Python's own may be in between when it comes
         return count, True
     finally:
         sys.settrace(None)

@@ -1,15 +1,18 @@
 """kT-RAM instructions by hand: which rows, which sign, and what a read of a known pair answers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from labctl.config import build
 from labctl.errors import Refused
 from labctl.ktram import NOTHING, Answer, Drive, Feedback, Instruction, execute, feedback
 from labctl.parts import Site
+from labctl.plan import Plan
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.spec import Spec
 from tests.boards import SPEC
+from tests.discoveries import discovery
 
 SERIES, SWITCH = 20e3, 75.0
 PAIRS = Spec(
@@ -138,7 +141,9 @@ def test_several_columns_are_read_as_one_sum() -> None:
     assert np.flatnonzero(pulse.driven[2:]).tolist() == [0, 1, 2]
     volts = (pulse.volts[1:] + pulse.volts[:-1]) / 2
     amps = np.zeros_like(volts)
-    amps[:, 0] = volts[:, 0] / (SERIES + (SWITCH + 1 / 30e-6) / 3)  # three equal devices, each with its switch
+    amps[:, 0] = volts[:, 0] / (
+        SERIES + (SWITCH + 1 / 30e-6) / 3
+    )  # three equal devices, each with its switch
     with pytest.raises(StopIteration) as ended:
         plan.send([Trace(np.diff(pulse.seconds), volts, amps)])
     assert ended.value.value.a == pytest.approx(90e-6)
@@ -152,13 +157,11 @@ def test_a_board_without_pairs_is_refused() -> None:
         sent(execute(PAIRS, [], Instruction.FLV, HOW))
 
 
-def test_instructions_move_a_synapse_of_an_emulated_board() -> None:
-    from drivers.knowm_discovery import DiscoveryBoard
-    from labctl.plan import Plan
-
-    options = {"serial": "KTRAM-1", "mode": 2}
-    table = {"mode": 2, "dopant": "Cr", "dwf": "sim_backend.emulators.dwf:EmulatedDwf"}
-    board = DiscoveryBoard(build(table | {"dwf_options": options}, DiscoveryBoard.Settings, "test"))
+def test_instructions_move_a_synapse_of_an_emulated_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path))
+    board = discovery("v2", 2)
 
     def run(plan: Plan[Answer]) -> Answer:
         traces = None

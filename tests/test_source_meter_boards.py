@@ -12,7 +12,7 @@ from labctl.errors import BoardFault, BoardHung, InUse, Misbehaved, Outputs, Una
 from labctl.pulse import Flag, Trace
 from labctl.reading import conductance
 from tests.boards import compact
-from tests.source_meters import KINDS, device, meddle, reading, resistor, rig, writing
+from tests.source_meters import KINDS, built, device, meddle, reading, resistor, rig, writing
 
 ALL = (*LAWS, *PROGRAMMING_LAWS)
 PASSED_OVER = {
@@ -391,12 +391,6 @@ def test_a_session_is_recorded_and_replayed(name: str, tmp_path: Path) -> None:
         with found.board as board:
             pulses = [reading(board), writing(board, 0.5)]
             told = board.apply(pulses)
-        again = found.another(address=f"replay:{file}")
-    assert file.exists()
-    replayed = type(found.board)(
-        found.board.settings.model_copy(update={"address": f"replay:{file}", "record": None})
-    )
-    del again
-    with replayed as board:
+    with built(type(found.board), f"replay:{file}") as board:
         for one, other in zip(told, board.apply(pulses), strict=True):
             assert np.array_equal(one.amps, other.amps)

@@ -20,6 +20,7 @@ from labctl.errors import Refused
 
 RIG = "sim_backend.emulators.rig"
 WITNESS = "sim_backend.emulators.witness:Witness"
+FORM = "an installed sim_backend"
 KINDS = "sim_backend.emulators.catalogue:KINDS"
 
 Kind = Annotated[
@@ -50,33 +51,41 @@ def emulate(
     """Be an instrument, with simulated devices behind its terminals, until Ctrl-C."""
     from labctl.importing import named
 
-    form = "an installed sim_backend"
     if kind is None and rig is None:
-        kinds: dict[str, str] = named(KINDS, "the catalogue of emulators", form)
-        console.show(console.Page({"kinds": list(kinds)}, ["Emulated instruments:", *kinds]), as_json)
+        kinds = list[str](named(KINDS, "the catalogue of emulators", FORM))
+        console.show(console.Page({"kinds": kinds}, ["Emulated instruments:", *kinds]), as_json)
         return Exit.DONE
     if kind is not None and rig is not None:
         raise Refused("a kind and a rig file are two rigs", allowed="one of both")
     if rig is not None:
-        settings = named(f"{RIG}:read", "rig files", form)(rig)
+        settings = named(f"{RIG}:read", "rig files", FORM)(rig)
     else:
-        link = {"kind": kind, "link": "pty" if pty else "tcp", "port": port}
-        behind = (
-            {"resistors": {"ohms": resistor, "series": series}}
-            if resistor
-            else {"device": {"dopant": dopant, "series": series, "columns": columns}}
-        )
-        one = link | {"fault": fault, "realtime": realtime}
-        settings = named(f"{RIG}:settings_of", "rigs", form)({**behind, "instrument": [one]}, "the command")
+        behind = {"ohms": resistor} if resistor else {"dopant": dopant, "columns": columns}
+        place = "resistors" if resistor else "device"
+        one = {"kind": kind, "link": "pty" if pty else "tcp", "port": port, "fault": fault}
+        tables = {place: behind | {"series": series}, "instrument": [one | {"realtime": realtime}]}
+        settings = named(f"{RIG}:settings_of", "rigs", FORM)(tables, "the command")
     with ExitStack() as held:
-        seen: Any = held.enter_context(named(WITNESS, "witnesses", form)(witness)) if witness else None
-        made = named(f"{RIG}:Rig", "rigs", form)(settings, seen)
-        _serve(named(f"{RIG}:serve", "rigs", form), made, as_json)
+        seen = held.enter_context(_witness(witness)) if witness else None
+        _serve(named(f"{RIG}:Rig", "rigs", FORM)(settings, seen), as_json)
     return Exit.DONE
 
 
-def _serve(serve: Any, rig: Any, as_json: bool) -> None:
+def _witness(path: Path) -> Any:
+    from labctl.importing import named
+
+    kind = named(WITNESS, "witnesses", FORM)
+    try:
+        return kind(path)
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _serve(rig: Any, as_json: bool) -> None:
     """Say where, and serve until Ctrl-C, which is how this ends."""
+    from labctl.importing import named
+
+    serve = named(f"{RIG}:serve", "rigs", FORM)
     links = rig.links()
     places = [
         {"kind": one.kind, "address": link.address}

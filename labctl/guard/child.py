@@ -16,6 +16,7 @@ import struct
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from labctl.codec import spec_to_json
@@ -43,12 +44,16 @@ class _Guard:
 
     def serve(self) -> int:
         """Answer until there is nobody to answer; the code that the process ends with."""
-        try:
-            going_on = self._make()
-            while going_on:
-                going_on = self._one()
-        except (Cut, EOFError, OSError):
-            pass
+        with suppress(Cut):  # it may come as late as that, and comes once
+            try:
+                going_on = self._make()
+                while going_on:
+                    going_on = self._one()
+            except (Cut, EOFError, OSError):
+                pass
+            except BaseException:  # noqa: BLE001 - a mistake in the guard must not leave anything on
+                traceback.print_exc()
+            self._watch.come()
         return self._end()
 
     def _make(self) -> bool:
@@ -119,7 +124,6 @@ class _Guard:
 
     def _end(self) -> int:
         """Whatever it was that ended the service."""
-        self._watch.come()
         try:
             self._leave()
         except BaseException:  # noqa: BLE001 - off or not is known by now; the rest is for the log
@@ -174,6 +178,8 @@ def main() -> None:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     requests, beats = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
     code = _serve(requests, beats)
+    for number in (signal.SIGUSR1, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # Python, ending, would put back what ends a process at once
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, _END_SECONDS)  # a driver's library may hang where Python ends
     sys.exit(code)

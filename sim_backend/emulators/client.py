@@ -41,17 +41,17 @@ class Client:
         """Whether more is to be sent than went through."""
         return bool(self._outbox)
 
-    def take(self) -> None:
-        """What has come, into messages, and what the instrument has to say to them."""
+    def take(self) -> bool:
+        """What has come, into messages, and what the instrument has to say to them; whether anything had."""
         try:
             data = os.read(self.fd, ROOM)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self.gone = True
-            return
+            return False
         *messages, self._inbox = (self._inbox + data).split(self._instrument.terminator)
         if len(self._inbox) > MOST_INPUT:
             self._inbox = b""
@@ -60,9 +60,10 @@ class Client:
             receive = self._instrument.receive
             for message in messages:
                 self._outbox += receive(message)
-            return
+            return True
         for message in messages:
             self._suffer(message, self._faults)
+        return True
 
     def say(self, message: bytes, reply: bytes) -> None:
         """A reply that was put off, or that a fault may touch."""

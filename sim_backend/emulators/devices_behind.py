@@ -16,7 +16,6 @@ from labctl.errors import BadConfig
 from labctl.pulse import Bools, Floats, Indices, Pulse, Purpose
 from sim_backend import path_kernel
 from sim_backend.compact import TOLERANCE, Chain, CompactBoard
-from sim_backend.devices import models
 from sim_backend.devices.equations import prepared
 from sim_backend.emulators.limited import LimitedDevice
 from sim_backend.emulators.load import Held, Load
@@ -75,6 +74,9 @@ class _Behind(CompactBoard):
         self._open()
         self._sense, self._last = 0.0, -1
         self._circuits = [self._circuit(column) for column in range(settings.columns)]
+        self._step_tolerance = TOLERANCE * self._tolerance
+        self._ramp, self._level = np.zeros(2), np.zeros((2, 2))
+        self._state, self._ends = np.zeros(2), np.zeros(1, dtype=np.intp)
 
     def _circuit(self, column: int) -> path_kernel.Circuit:
         series, switch = self.spec.series_ohms[0], self.spec.series_ohms[1 + column]
@@ -95,51 +97,58 @@ class _Behind(CompactBoard):
 
     def hold(self, column: int, volts: float, seconds: float, limit: float) -> Held:
         """One level: free while the current is below the limit, then under limit, and so on to its end."""
-        rows = self._row(column, np.array([0.0, seconds]), np.array([volts, volts]))
+        rows, circuit = self._row(column, volts, seconds), self._circuits[column]
+        self._chip.pass_time(seconds)
+        if abs(volts) <= limit * (circuit.series + circuit.switch):  # even into a short
+            charge, _ = self._free(column, rows, volts, seconds, math.inf)
+            return Held(charge / seconds, volts, limited=False)
         device = self._limited(column, rows[0], volts, limit)
         coulombs, area, left, limited = 0.0, 0.0, seconds, False
         while left > 0.0:
             if abs(device.unlimited_amps(float(self._chip.x[column]))) > limit * MARGIN:
                 crept = device.creep(float(self._chip.x[column]), left)
                 self._chip.x[column] = crept.x
-                self._sense = crept.volt_seconds / crept.seconds - math.copysign(
-                    limit * self._circuits[column].series, volts
-                )
+                drop = math.copysign(limit * circuit.series, volts)
+                self._sense = crept.volt_seconds / crept.seconds - drop
                 coulombs += math.copysign(limit, volts) * crept.seconds
                 area, left, limited = area + crept.volt_seconds, left - crept.seconds, True
             else:
                 charge, took = self._free(column, rows, volts, left, limit * MARGIN)
                 coulombs, area, left = coulombs + charge, area + volts * took, left - took
-        self._chip.pass_time(seconds)
         return Held(coulombs / seconds, area / seconds, limited)
 
     def _free(
         self, column: int, rows: Floats, volts: float, seconds: float, limit: float
     ) -> tuple[float, float]:
         """[C] and [s] of a level without limit, up to where the current of the device exceeds it."""
-        before, took = (float(self._chip.x[column]), self._sense), seconds
+        before, took, corners = (float(self._chip.x[column]), self._sense), seconds, self._level
+        corners[:, 0] = volts
         while True:
-            out = self._followed(column, rows, np.array([0.0, took]), np.array([volts, volts]))
-            beyond = np.abs(out[:, 4]) > limit
-            if not beyond.any() or took < SHORTEST * seconds:
+            self._ramp[1] = took
+            out = self._followed(column, rows, self._ramp, corners)
+            beyond = limit < math.inf and np.abs(out[:, 4]) > limit
+            if not np.any(beyond) or took < SHORTEST * seconds:
                 return float(out[:, 0] @ out[:, 3]), took
             self._chip.x[column], self._sense = before
             took = min(float(out[: int(np.argmax(beyond)), 0].sum()), took / 2)
 
     def wave(self, column: int, seconds: Floats, volts: Floats) -> Samples:
-        out = self._followed(column, self._row(column, seconds, volts), seconds, volts)
+        """Straight lines between corners."""
+        corners = np.stack([volts, np.zeros_like(volts)], axis=1)
+        rows = self._rows([self._pulse([column], seconds, volts)], [column])[:, 0]
+        out = self._followed(column, rows, seconds, corners)
         self._chip.pass_time(float(seconds[-1]))
         return Samples(out[:, 0].copy(), out[:, 1].copy(), out[:, 3].copy())
 
-    def _followed(self, column: int, rows: Floats, seconds: Floats, volts: Floats) -> Floats:
-        """The kernel from the present state on: samples (n, 5), the state moved."""
-        corners = np.stack([volts, np.zeros_like(volts)], axis=1)
-        chain = Chain(seconds, corners, np.array([len(seconds) - 1], dtype=np.intp), rows)
-        state = np.array([self._chip.x[column], self._sense if column == self._last else 0.0])
-        circuit, tolerance = self._circuits[column], TOLERANCE * models.of(rows[0]).tolerance
+    def _followed(self, column: int, rows: Floats, seconds: Floats, corners: Floats) -> Floats:
+        """The kernel from the present state on, corners (n, 2) [V]: samples (n, 5), the state moved."""
+        state, ends = self._state, self._ends
+        state[0], state[1] = self._chip.x[column], self._sense if column == self._last else 0.0
+        ends[0] = len(seconds) - 1
+        circuit, chain = self._circuits[column], Chain(seconds, corners, ends, rows)
 
         def run(state: Floats, out: Floats, counts: Indices) -> int:
-            return path_kernel.integrate(*chain, state, circuit, tolerance, out, counts)
+            return path_kernel.integrate(*chain, state, circuit, self._step_tolerance, out, counts)
 
         out, _ = self._grown(run, state, 5, chain)
         self._chip.x[column], self._sense, self._last = state[0], float(state[1]), column
@@ -165,11 +174,12 @@ class _Behind(CompactBoard):
         self._chip.pass_time(float(seconds[-1]))
         return Samples(samples.seconds, samples.volts[:, 0].copy(), samples.amps[:, 0].copy())
 
-    def _row(self, column: int, seconds: Floats, volts: Floats) -> Floats:
-        """What the device is to this level: (1, parameters)."""
+    def _row(self, column: int, volts: float, seconds: float) -> Floats:
+        """What the device is to a level: (1, parameters)."""
         if self._chip.steady:
-            return self._chip.parameters[column][None]
-        return self._rows([self._pulse([column], seconds, volts)], [column])[:, 0]
+            return self._chip.parameters[column : column + 1]
+        pulse = self._pulse([column], np.array([0.0, seconds]), np.array([volts, volts]))
+        return self._rows([pulse], [column])[:, 0]
 
     def _pulse(self, columns: Sequence[int], seconds: Floats, volts: Floats) -> Pulse:
         lines, driven = np.zeros((len(seconds), self.spec.lines)), self._driven(columns)

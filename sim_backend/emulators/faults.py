@@ -104,12 +104,17 @@ REPLIES: dict[str, Callable[[bytes, str], Iterator[Chunk]]] = {
     "short": _short,  # the last field is missing
     "unended": _unended,  # no terminator
 }
+RELAY_STATES = ("left-closed", "stuck-open", "stuck-closed", "welded")
+"""Of a channel of a switch box: `stuck-open 102`."""
 MESSAGES = ("ignore", "power-cycle", "local", "echo", "hang-up")
 """What happens to a message: taken, not done; done after a power cycle, or after the command AMOUNT was done
 as if at the front panel; sent back; the link ends first."""
-STATES = ("errors", "starts-on", "interlock-open", "busy", "stuck-open", "stuck-closed", "welded")
+STATES = ("errors", "starts-on", "interlock-open", "busy", *RELAY_STATES)
 """What an instrument is from the beginning, if it can be: see `suffer` of each."""
-_WHEN = re.compile(r"(?P<rest>.*?)(?:\s+(?P<when>at|from|on)\s+(?P<mark>\S+))?", re.DOTALL)
+NUMBERED = ("drop", "dribble", "flood", "garbage", "late", "starts-on")
+"""Their amount is a number, or is left out."""
+_WHEN = re.compile(r"(.*?)(?:\s+(?:(at|from)\s+([0-9]+)|(on)\s+(.+)))?", re.DOTALL)
+_NUMBER = re.compile(r"[0-9.]+(e[0-9]+)?|")
 
 
 def parse(script: str) -> list[Fault]:
@@ -118,16 +123,14 @@ def parse(script: str) -> list[Fault]:
     for line in filter(None, map(str.strip, re.split(r"[;\n]", script))):
         what, _, tail = line.partition(" ")
         match = _WHEN.fullmatch(f" {tail.strip()}" if tail.strip() else "")
-        if (
-            match is None
-            or what not in kinds
-            or (match["when"] in ("at", "from") and not match["mark"].isdecimal())
-        ):
+        amount, counted, count, named, text = match.groups() if match else ("", "", "", "", "")
+        amount = amount.strip()
+        if what not in kinds or (what in NUMBERED and not _NUMBER.fullmatch(amount)):
             raise BadConfig(
                 f'"{line}" is no fault',
                 allowed=f"WHAT [AMOUNT] [at N, from N or on TEXT]; WHAT: {', '.join(kinds)}",
             )
-        faults.append(Fault(what, match["rest"].strip(), match["when"] or "", match["mark"] or ""))
+        faults.append(Fault(what, amount, counted or named or "", count or text or ""))
     return faults
 
 

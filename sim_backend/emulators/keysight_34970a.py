@@ -24,6 +24,8 @@ CARDS = {
     "34905A": (),
 }
 """Channels that open and close; of the DAQM9 cards the same."""
+TWO_WIRE = 20
+"""Channels of a 34901A that reach a site; the two behind them are for currents."""
 NO_SLOT = (111, "Channel list: slot number out of range")
 NO_CHANNEL = (112, "Channel list: channel number out of range")
 SCANNED = (301, "Module currently committed to scan")
@@ -44,10 +46,11 @@ class Keysight34970A(Common):
     ) -> None:
         super().__init__(Clock())
         self.identity = identity
-        self.cards = dict(cards or {1: "34901A"})
-        found = [str(100 * slot + relay) for slot, card in self.cards.items() for relay in _relays(card)]
         columns = terminals.columns if terminals else 0
-        self.relays = Relays(found, sites or [(name,) for name in found[:columns]], terminals)
+        self.cards = dict(cards or dict.fromkeys(range(1, 2 + max(columns - 1, 0) // TWO_WIRE), "34901A"))
+        found = [str(100 * slot + relay) for slot, card in self.cards.items() for relay in _relays(card)]
+        wired = [name for name in found if int(name[1:]) <= TWO_WIRE]
+        self.relays = Relays(found, sites or [(name,) for name in wired[:columns]], terminals)
         self._scanned = set[str]()
         self._endless = False
 

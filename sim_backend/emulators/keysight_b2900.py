@@ -122,9 +122,9 @@ class KeysightB2900(States):
 
     def reset(self) -> None:
         """``*RST``."""
+        super().reset()
         for channel in self.channels:
             channel.reset()
         self.deliver_readings()
         self.display = self.beeps = True
         self.data_format = "ASC"
-        super().reset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import select
 import socket
@@ -71,7 +72,8 @@ class Loop:
 
     def stop(self) -> None:
         """End `run`."""
-        self._ringer.send(b"!")
+        with contextlib.suppress(OSError):  # closed: it has ended
+            self._ringer.send(b"!")
 
     def close(self) -> None:
         """Close the links and the bell."""

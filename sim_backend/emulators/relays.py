@@ -34,14 +34,14 @@ class Relays:
         self.move(set())
 
     def suffer(self, fault: str, channel: str) -> bool:
-        """`starts-on` (closed), `stuck-open`, `stuck-closed`, `welded`; False: it is none of them."""
+        """`left-closed`, `stuck-open`, `stuck-closed` or `welded`; False: it is none of them."""
         name = channel or self.channels[0]
         kinds = {"stuck-open": self.stuck_open, "stuck-closed": self.stuck_closed, "welded": self.welded}
         if fault in kinds:
             kinds[fault].add(name)
-        elif fault != "starts-on":
+        elif fault != "left-closed":
             return False
-        self.move(self._told | ({name} if fault == "starts-on" else set()))
+        self.move(self._told | ({name} if fault == "left-closed" else set[str]()))
         return True
 
     def __contains__(self, channel: str) -> bool:

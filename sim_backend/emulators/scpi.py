@@ -200,7 +200,7 @@ class Scpi(Emulated):
         self, means: str | Setting, query: bool, suffixes: dict[str, int]
     ) -> Callable[[str], str | None]:
         if isinstance(means, Setting):
-            return partial(self._ask if query else self._set, means, suffixes.get("c", 1))
+            return partial(self._ask if query else self.set_to, means, suffixes.get("c", 1))
         method: Callable[..., str | None] = getattr(self, means)
         named = {_SUFFIXES.get(name, name): value for name, value in suffixes.items()}
 
@@ -215,7 +215,8 @@ class Scpi(Emulated):
         value = setting.kind.read(rest.strip()) if rest else setting.of(target)
         return setting.kind.write(value, self.form)
 
-    def _set(self, setting: Setting, channel: int, rest: str) -> None:
+    def set_to(self, setting: Setting, channel: int, rest: str) -> None:
+        """What a setting's header does with the rest of its unit."""
         rest = rest.strip()
         if not rest:
             raise ScpiError(-109)

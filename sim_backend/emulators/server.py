@@ -139,6 +139,10 @@ class TcpLink(Link):
             client, _ = self._listener.accept()
         except OSError:  # it went away again
             return
+        while self._client and self._client.take():  # the one before may have gone already
+            self._client.flush()
+        if self._client and self._client.gone:
+            self._gone(self._client)
         if self._socket is not None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             client.close()
@@ -161,8 +165,9 @@ class TcpLink(Link):
 
     def close(self) -> None:
         """The client too."""
+        super().close()
         if self._loop:
-            super().close()
+            self._loop.unwatch(self._listener.fileno())
         self._listener.close()
 
 
@@ -171,10 +176,11 @@ class PtyLink(Link):
 
     def __init__(self, instrument: Instrument, faults: str | None = None) -> None:
         super().__init__(instrument, faults)
-        self._near, self._far = os.openpty()
-        tty.setraw(self._far)
+        self._near, far = os.openpty()
+        self._ends: tuple[int, ...] = (self._near, far)
+        tty.setraw(far)
         os.set_blocking(self._near, False)
-        self.address = f"serial://{os.ttyname(self._far)}"
+        self.address = f"serial://{os.ttyname(far)}"
 
     def _begin(self, loop: Loop) -> None:
         self._took(self._near)
@@ -186,8 +192,9 @@ class PtyLink(Link):
 
     def close(self) -> None:
         """Both ends."""
-        os.close(self._near)
-        os.close(self._far)
+        for end in self._ends:
+            os.close(end)
+        self._ends = ()
 
 
 @contextlib.contextmanager
@@ -200,6 +207,7 @@ def running(links: Sequence[Link]) -> Generator[list[str]]:
             loop.run()
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for it
             failed.append(error)
+            loop.close()
 
     thread = threading.Thread(target=run, name="emulators", daemon=True)
     thread.start()

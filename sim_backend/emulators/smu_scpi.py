@@ -124,6 +124,12 @@ class SmuFront(Common):
         code = {Wrong.RANGE: -222}.get(error.wrong, -221)
         return ScpiError(*self.refusals.get(error.wrong, (code, STANDARD[code])))
 
+    def set_to(self, setting: Setting, channel: int, rest: str) -> None:
+        """Not while a run is under way, but for the output: stricter than some of them."""
+        if self.runner.active and setting.name != "output":
+            raise Unfit(Wrong.BUSY)
+        super().set_to(setting, channel, rest)
+
     def next_error(self) -> str:
         """As the parser; with the fault `errors` there is always one more."""
         if self._endless_errors:

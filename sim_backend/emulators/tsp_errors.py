@@ -9,7 +9,7 @@ from sim_backend.emulators.lua_values import Attribute, Part, Value, action
 
 MOST_ERRORS = 100
 """[not verified] That it holds."""
-OVERFLOW = -350
+OVERFLOW = -350.0
 SERIOUS = 20.0
 
 
@@ -32,6 +32,9 @@ class ErrorQueue:
     def __init__(self) -> None:
         self.endless = False
         self._entries = deque[Entry]()
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def add(self, code: float, message: str) -> None:
         """Into it; when it is full, the last entry says so."""
