@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import boards, deaths, journal, models, programming, recovery, session, study
+from benchmarks import boards, calls, deaths, journal, link, models, programming, recovery, session, study
 from benchmarks.table import Table
 
 ALL: dict[str, Callable[[], Table]] = {
@@ -21,6 +21,9 @@ ALL: dict[str, Callable[[], Table]] = {
     "recovery": recovery.recovery,
     "study": study.workers,
     "deaths": deaths.deaths,
+    "link": link.link,
+    "first-byte": calls.first_byte,
+    "lists": calls.lists,
 }
 
 

@@ -8,8 +8,8 @@ of the manual's appendix A, case III (auto-zero off, one function)::
     50 us source configuration + source delay + (NPLC / line frequency + 185 us) + 300 us firmware
 
 Voltages are those that were programmed: measuring them too would double the aperture, and the status word
-says when the current limit kept the source from reaching them. Auto-zero is off while runs last, since it
-would stretch every level by two more conversions.
+says when the current limit kept the source from reaching them. Auto-zero is off, since
+it would stretch every level by two more conversions: the zero is measured once, when the output goes on.
 
     open     *IDN?  :OUTP?  (left on: :ABOR  :SOUR:VOLT 0  :SOUR:CURR 0  :OUTP OFF)  *RST  *CLS, then `WORDS`
     ranges   :SOUR:VOLT:RANG  :SENS:CURR:PROT  :SENS:CURR:RANG, each read back
@@ -78,6 +78,7 @@ class Keithley2400Language(ScpiSourceMeter):
     AMPS_LIMIT = ":SENS:CURR:PROT"
     LEVEL = ":SOUR:VOLT"
     WATCHED = (":SOUR:FUNC", ":SOUR:VOLT:MODE", ":OUTP:SMOD", ":SYST:RSEN", ":SENS:FUNC", ":FORM:ELEM")
+    ZERO = ":SYST:AZER:STAT ONCE"
     INTERLOCK = ":OUTP:ENAB:TRIP"
 
     TIMING = (50e-6 + 185e-6 + 300e-6, 1.0)

@@ -28,7 +28,9 @@ from drivers.smu_settings import KeithleySettings, SourceMeterSettings
 from drivers.source_board import SourceMeterBoard
 from drivers.source_meter import Reach, Readings
 from drivers.transport import Transport
+from labctl.errors import BoardFault
 from labctl.pulse import Flag, Floats
+from labctl.quantity import quoted
 
 REACH = Reach(
     name="Keithley 2450",
@@ -80,6 +82,7 @@ class Keithley2450Language(ScpiSourceMeter):
     AMPS_LIMIT = ":SOUR:VOLT:ILIM"
     LEVEL = ":SOUR:VOLT"
     WATCHED = (":SOUR:FUNC", ":SENS:FUNC", ":OUTP:VOLT:SMOD", ":SENS:CURR:RSEN")
+    ZERO = ":SENS:AZER:ONCE"
     INTERLOCK = ":OUTP:INT:TRIP"
     TRIPPED = 0  # it answers 1 while the interlock is closed [not verified]
     TIMING = (1.1e-3, 2.0)  # the source is read back, then the current is measured [not verified]
@@ -94,6 +97,17 @@ class Keithley2450Language(ScpiSourceMeter):
     def __init__(self, link: Transport, line_hertz: float, patience: float, terminals: str) -> None:
         super().__init__(link, line_hertz, patience)
         self._terminals = terminals
+
+    def begin(self) -> None:
+        """Only in the language that this is: in another one it would not even switch off."""
+        language = self._scpi.ask("*LANG?")
+        if language.strip() != "SCPI":
+            raise BoardFault(
+                f"{self.reach.name} at {self._link.address} speaks {quoted(language)}",
+                allowed="SCPI",
+                todo="choose SCPI in its menu (System, Settings, Command Set), and switch it off and on",
+            )
+        super().begin()
 
     def _begun(self) -> None:
         self._scpi.set_word(":ROUT:TERM", self._terminals)  # a reset goes back to those at the front

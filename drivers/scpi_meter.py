@@ -8,17 +8,15 @@ the instrument's store was seen to be empty, so that what is fetched after a fai
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 from drivers.numbers import Identity, number
 from drivers.scpi import Scpi
 from drivers.smu_replies import table
-from drivers.source_meter import NO_READINGS, Reach, Readings, Setup
+from drivers.smu_words import MeterWords
+from drivers.source_meter import NO_READINGS, Readings, Setup
 from drivers.transport import Transport
 from labctl.errors import BoardFault, BoardHung, LabError, Misbehaved
-from labctl.pulse import Floats
 from labctl.quantity import quoted
 
 CALIBRATION, QUICK_CALIBRATION = 100, 20
@@ -26,37 +24,14 @@ CALIBRATION, QUICK_CALIBRATION = 100, 20
 LEAST_NPLC, MOST_NPLC = 0.01, 10.0
 RECONNECTING = (0.0, 0.01, 0.05)
 """[s] before each attempt: some believe for a moment that the last client is still there."""
-RANGE_TOLERANCE = 0.11
+RANGE_TOLERANCE = 0.06
 """[1] Some answer with the range that they were given, some with the most that it can hold."""
 SLOW = 1.2
 """[1] of a run's own time that its answer may take, beside the link's deadline."""
 
 
-class ScpiSourceMeter(ABC):
+class ScpiSourceMeter(MeterWords):
     """Implements `drivers.source_meter.SourceMeter`; subclasses are tables and what no table can hold."""
-
-    reach: Reach
-
-    LEFT_ON: ClassVar[tuple[str, ...]]
-    """Told one by one to a source that somebody left on, before it is switched off."""
-    OFF: ClassVar[tuple[str, ...]]
-    """Told one by one to stop a run and switch off."""
-    OUTPUT: ClassVar[str]
-    WORDS: ClassVar[Mapping[str, str]]
-    """Settings that never change, and their words; each is read back."""
-    VOLTS_RANGE: ClassVar[str]
-    AMPS_RANGE: ClassVar[str]
-    AMPS_LIMIT: ClassVar[str]
-    LEVEL: ClassVar[str]
-    WATCHED: ClassVar[tuple[str, ...]]
-    """Questions, beside those above, whose answers safety rests on."""
-    INTERLOCK: ClassVar[str]
-    """Asks whether what allows the output has tripped."""
-    TRIPPED: ClassVar[int] = 1
-    """Answer that says so."""
-
-    TIMING: ClassVar[tuple[float, float] | None] = None
-    """By the manual: [s] and apertures that a level takes beside its delay; None: a timer sees to it."""
 
     def __init__(self, link: Transport, line_hertz: float, patience: float) -> None:
         self._link = link
@@ -67,36 +42,6 @@ class ScpiSourceMeter(ABC):
         self._patience = patience
         self._step = 0.0
         self._stored = False
-
-    # ----------------------------------------------------------------- what a model adds
-
-    @abstractmethod
-    def _program(self, nplc: float, delay: float, seconds: float) -> float:
-        """Aperture in line cycles, [s] of delay, [s] of all of a level; gives the aperture that was taken."""
-
-    @abstractmethod
-    def _load(self, volts: Sequence[float]) -> list[str]:
-        """Commands for these levels."""
-
-    @abstractmethod
-    def _readings(self, rows: Floats) -> Readings:
-        """From the numbers that it sends, shape (readings, fields)."""
-
-    FIELDS: ClassVar[int]
-    """Numbers in one reading."""
-    READ: ClassVar[str]
-    """Runs what was loaded, waits, and answers with the readings; {count} stands for their number."""
-    START: ClassVar[str]
-    CLEAR: ClassVar[str]
-    """Empties its store, and makes it take so many readings: {count}."""
-    STORED: ClassVar[str]
-    """Asks how many readings are in it."""
-    FETCH: ClassVar[str]
-    """Asks for all of them."""
-
-    @abstractmethod
-    def running(self) -> bool:
-        """Whether a run goes on."""
 
     # ------------------------------------------------------------------------- begin, end
 
@@ -118,6 +63,10 @@ class ScpiSourceMeter(ABC):
         self._step, self._stored, self._learned = 0.0, False, False
         for command, word in self.WORDS.items():
             self._scpi.set_word(command, word)
+        if (found := self._scpi.ask_number(":SYST:LFR?")) != self._hertz:
+            raise self._fault(
+                f"is set to mains of {found:.0f} Hz, and the bench file to {self._hertz:.0f} Hz"
+            )
         self._begun()
         self.check("its configuration")
 
@@ -163,6 +112,8 @@ class ScpiSourceMeter(ABC):
         self._scpi.tell(f"{self.OUTPUT} ON")
         if self.is_off():
             raise self._went_off("does not switch on")
+        if self.ZERO:
+            self._scpi.tell(self.ZERO)
         if self.TIMING and not self._learned:
             self._learn_timing()
             self._learned = True

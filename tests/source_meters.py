@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from drivers.keithley2400 import Keithley2400
@@ -11,7 +12,8 @@ from drivers.source_board import SourceMeterBoard
 from labctl.addressing import select
 from labctl.board import Board
 from labctl.config import build
-from labctl.pulse import Pulse, Purpose
+from labctl.errors import BoardFault
+from labctl.pulse import Pulse, Purpose, Trace
 from labctl.shapes import square
 from sim_backend.emulators import keithley2400, keithley2450, keysight_b2900
 from sim_backend.emulators.server import on_pty, on_tcp
@@ -101,3 +103,40 @@ def reading(board: Board, volts: float = 0.05, seconds: float = 10e-3) -> Pulse:
 def writing(board: Board, volts: float = 1.0, seconds: float = 50e-3) -> Pulse:
     """A pulse that writes the first site."""
     return select(board.spec, 0, square(volts, seconds, min(seconds / 200, 1e-4)), Purpose.PROGRAM)
+
+
+# ---- transcripts ------------------------------------------------------------------------------
+
+TRANSCRIPTS = Path(__file__).parent / "transcripts"
+"""Sessions as text, one a kind: `python -m tests.source_meters` writes those of this file anew."""
+
+
+def session(board: SourceMeterBoard, spoil: Callable[[], None]) -> list[Trace]:
+    """Open, read, read a list, write, find an error, go off: what a transcript has."""
+    with board:
+        traces = board.apply([reading(board, 0.1)])
+        traces += board.apply([reading(board, volts) for volts in (0.025, 0.05, -0.05)])
+        traces += board.apply([writing(board, 0.5, 20e-3)])
+        spoil()
+        try:
+            board.apply([writing(board, 0.25, 20e-3)])
+        except BoardFault as fault:
+            traces += fault.traces
+    return traces
+
+
+def recorded(name: str, file: Path) -> list[Trace]:
+    """A session with a fresh emulator and 20 kohm behind it, recorded."""
+    with rig(name, resistor(20e3), record=str(file)) as found:
+        return session(found.board, lambda: found.instrument.errors.append((-113, "Undefined header")))
+
+
+def lines(file: Path) -> list[str]:
+    """A transcript without its first line, which has an address and a date."""
+    return file.read_text(encoding="ascii").splitlines()[1:]
+
+
+if __name__ == "__main__":
+    for kind in KINDS:
+        (TRANSCRIPTS / f"{kind}.txt").unlink(missing_ok=True)
+        recorded(kind, TRANSCRIPTS / f"{kind}.txt")

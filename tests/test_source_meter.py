@@ -12,8 +12,13 @@ from drivers.source_meter import Reach, Readings
 from drivers.steps import common_step, shape
 from drivers.traces import Assembler
 from labctl.errors import BoardFault, LimitExceeded
+from labctl.limits import Limits
+from labctl.objections import objections
+from labctl.parts import Shapes, Site
 from labctl.pulse import Flag, Pulse, Purpose
+from labctl.screening import suspects
 from labctl.shapes import Wave, square, staircase
+from labctl.spec import Spec
 
 REACH = Reach(
     name="a meter",
@@ -235,3 +240,42 @@ def test_fault_33_levels_of_quite_another_length_are_a_fault() -> None:
     readings = answered(run)
     with pytest.raises(BoardFault, match="steps took"):
         Assembler(2, REACH, 0.0).traces(run, readings._replace(seconds=readings.seconds * 2))
+
+
+# ---- the quick look at a list ---------------------------------------------------------------------
+
+SITE = Site(0, 0, "Sn", limits=Limits(high_volts=2.0, low_volts=-2.0, seconds=0.2))
+STEPPED = Spec(
+    "stepped", 1, 1, (SITE,), (10e3, 0.0), shapes=Shapes.STEPS, edge_seconds=1e-3, grounded=(1,),
+    shortest_pulse=1e-3,
+)  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(-2.2, 2.2), st.floats(2e-3, 0.25), st.floats(1e-4, 0.4), st.sampled_from([0.0, 0.1])
+        ),
+        min_size=1,
+        max_size=9,
+    )
+)
+def test_what_is_cleared_at_a_look_has_no_objection(asked: list[tuple[float, float, float, float]]) -> None:
+    pulses = list[Pulse]()
+    for volts, seconds, edge, grounded in asked:
+        pulse = on(square(volts, seconds, min(edge * seconds, 2e-3)))
+        wrong = pulse.volts.copy()
+        wrong[1, 1] = grounded if volts > 1.0 else 0.0
+        pulses.append(Pulse(pulse.seconds, wrong, pulse.driven, pulse.purpose))
+    doubted = set(suspects(STEPPED, pulses))
+    for index, pulse in enumerate(pulses):
+        if index not in doubted:
+            assert not list(objections(STEPPED, pulse))
+
+
+def test_steps_that_a_source_can_make_are_cleared_at_a_look() -> None:
+    pulses = [on(square(0.1, 20e-3, 0.5e-3))] * 10
+    assert list(suspects(STEPPED, pulses)) == list(suspects(STEPPED, pulses[:1])) == []
+    slow = on(square(0.1, 20e-3, 2e-3))
+    assert list(suspects(STEPPED, [*pulses, slow])) == [10]
+    assert list(suspects(STEPPED, [slow])) == [0]

@@ -1,16 +1,25 @@
 """Every source-measure unit keeps every law over its emulator, and what goes wrong there is told."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from drivers import smu_player
+from drivers.source_board import SourceMeterBoard
+from labctl.addressing import read_row, select
 from labctl.contract import LAWS, PROGRAMMING_LAWS
 from labctl.contract.probe import DoesNotApply, Law
 from labctl.errors import BoardFault, BoardHung, InUse, Misbehaved, Outputs, Unavailable
-from labctl.pulse import Flag, Trace
+from labctl.pulse import Flag, Purpose, Trace
 from labctl.reading import conductance
+from labctl.shapes import square
+from sim_backend.emulators.keysight_34970a import Keysight34970A
+from sim_backend.emulators.server import on_tcp
+from sim_backend.emulators.terminals import Resistors, Terminals
 from tests.boards import compact
 from tests.source_meters import KINDS, built, device, meddle, reading, resistor, rig, writing
 
@@ -41,10 +50,11 @@ def _locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABCTL_SHARED", str(tmp_path / "shared"))
 
 
+LINKS = [*((name, "tcp") for name in KINDS), ("keithley2400", "pty")]
+
+
 @pytest.mark.parametrize("law", ALL, ids=lambda law: law.__name__)
-@pytest.mark.parametrize(
-    ("name", "link"), [*((name, "tcp") for name in KINDS), ("keithley2400", "pty")], ids="-".join
-)
+@pytest.mark.parametrize(("name", "link"), LINKS, ids=["-".join(link) for link in LINKS])
 def test_every_instrument_keeps_every_law(name: str, link: str, law: Law) -> None:
     with rig(name, link=link) as found:
         if law.__name__ in PASSED_OVER:
@@ -52,7 +62,7 @@ def test_every_instrument_keeps_every_law(name: str, link: str, law: Law) -> Non
                 law(found.board)
         else:
             law(found.board)
-        assert not found.instrument.output if hasattr(found.instrument, "output") else True
+        assert not found.instrument.smu.output
         assert not found.instrument.errors
 
 
@@ -387,10 +397,73 @@ def test_fault_44_a_second_owner_is_refused_and_told(name: str) -> None:
 @every_kind
 def test_a_session_is_recorded_and_replayed(name: str, tmp_path: Path) -> None:
     file = tmp_path / "session.txt"
-    with rig(name, resistor(20e3), record=str(file)) as found:
-        with found.board as board:
-            pulses = [reading(board), writing(board, 0.5)]
-            told = board.apply(pulses)
+    with rig(name, resistor(20e3), record=str(file)) as found, found.board as board:
+        pulses = [reading(board), writing(board, 0.5)]
+        told = board.apply(pulses)
     with built(type(found.board), f"replay:{file}") as board:
         for one, other in zip(told, board.apply(pulses), strict=True):
             assert np.array_equal(one.amps, other.amps)
+
+
+# ---- behind a box of relays -------------------------------------------------------------------
+
+
+@contextmanager
+def thirds(name: str) -> Iterator[tuple[SourceMeterBoard, Any]]:
+    """Three resistors behind a source meter and a 34970A."""
+    terminals = Terminals(Resistors((10e3, 20e3, 40e3), 10e3))
+    terminals.closed = set()
+    driver, emulator = KINDS[name]
+    instrument = emulator(terminals)
+    with on_tcp(instrument) as address, on_tcp(Keysight34970A(terminals)) as box:
+        switch = {
+            "class": "drivers.keysight_34970a:Keysight34970A",
+            "address": box,
+            "channels": (101, 102, 103),
+        }
+        yield built(driver, address, switch=switch), terminals
+
+
+@every_kind
+def test_each_site_of_a_switch_box_is_its_own(name: str) -> None:
+    with thirds(name) as (board, terminals):
+        with board:
+            assert board.spec.columns == 3
+            pulses = [
+                select(board.spec, site, square(0.05, 10e-3, 5e-5), Purpose.READ) for site in (0, 2, 1, 1)
+            ]
+            traces = board.apply(pulses)
+            each = zip(pulses, traces, (0, 2, 1, 1), strict=True)
+            found = [conductance(board.spec, pulse, trace, site) for pulse, trace, site in each]
+            assert found == pytest.approx([1e-4, 0.25e-4, 0.5e-4, 0.5e-4], rel=0.01)
+            assert [trace.settle_seconds > 0.02 for trace in traces] == [True, True, True, False]
+            assert terminals.closed == {1}
+        assert terminals.closed == set()
+
+
+@every_kind
+def test_several_sites_at_once_share_a_current_that_nobody_measured(name: str) -> None:
+    with thirds(name) as (board, _), board:
+        (trace,) = board.apply([read_row(board.spec, 0, 0.1, 10e-3)])
+        together = 1 / (10e3 + 1 / (1 / 10e3 + 1 / 20e3 + 1 / 40e3))
+        assert trace.amps[0, 0] == pytest.approx(0.1 * together, rel=0.01)
+        assert trace.amps[0].sum() == pytest.approx(0.0, abs=1e-12)
+        assert trace.estimated
+
+
+@every_kind
+def test_relays_move_only_while_the_source_is_at_nothing(name: str) -> None:
+    with thirds(name) as (board, _), board:
+        levels = list[float]()
+        pulses = [select(board.spec, site, square(0.05, 10e-3, 5e-5), Purpose.READ) for site in (0, 1, 2)]
+        box = board._box
+        assert box is not None
+        choose = box.select
+
+        def watched(channels):
+            levels.append(board._meter._scpi.ask_number(f"{board._meter.LEVEL}?"))
+            choose(channels)
+
+        box.select = watched
+        board.apply(pulses)
+        assert levels == [0.0, 0.0, 0.0]

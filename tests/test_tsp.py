@@ -217,6 +217,29 @@ def test_a_number_comes_back_as_precise_as_asked(number: float) -> None:
     assert float(tsp.receive(f"print({number!r})".encode())) == pytest.approx(number, rel=1e-15)
 
 
+FUNCTIONS = [
+    "math.pow({}, {})",
+    "math.floor({})",
+    "math.max({}, {})",
+    "string.format('%d %c', {}, {})",
+    "{} ^ {}",
+]
+FUNCTIONS += ["bit.test({}, {})", "bit.bitand({}, {})", "string.sub('abc', {}, {})", "{} / {}", "({{}})[{}]"]
+FUNCTIONS += ["string.format('%5.1f %x', {}, {})", "table.insert({{}}, {}, {})", "math.random({}, {})"]
+
+
+@given(st.sampled_from(FUNCTIONS), st.floats(allow_nan=False), st.floats(allow_nan=False))
+def test_no_number_is_too_much_for_a_function(function: str, one: float, two: float) -> None:
+    numbers = [
+        "1 / 0" if number == math.inf else "-1 / 0" if number < -1e308 else repr(number)
+        for number in (one, two)
+    ]
+    tsp = instrument()
+    tsp.receive(b"format.data = format.REAL32 printnumber(1e300)")
+    tsp.receive(f"print({function.format(*numbers)})".encode())
+    assert tsp.receive(b"print('here')").endswith(b"here\n")
+
+
 # ---- what an instrument adds ---------------------------------------------------------------------
 
 

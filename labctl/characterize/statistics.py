@@ -29,7 +29,7 @@ from labctl.pulse import Floats, Pulse, Purpose
 from labctl.spec import Spec
 
 Target = Annotated[float, Quantity("S", above=0)]
-HOPELESS = (Ending.STUCK, Ending.FAULT)
+HOPELESS = (Ending.STUCK, Ending.FAULT, Ending.SHORT)
 
 
 class StatisticsSettings(Capped):

@@ -62,6 +62,7 @@ class Ending(StrEnum):
     ENERGY = "too much energy"
     LIMIT = "a limit is in the way"
     FAULT = "the board failed on it"
+    SHORT = "a short"
 
 
 @dataclass(frozen=True, slots=True)

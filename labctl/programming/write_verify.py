@@ -38,6 +38,7 @@ from labctl.programming.common import (
     read,
     sent,
 )
+from labctl.programming.contact import open_circuit, short
 from labctl.programming.prediction import Response
 from labctl.programming.predictive import predictive
 from labctl.programming.self_limiting import Setting
@@ -89,31 +90,42 @@ def write_verify(
 ) -> Plan[Outcome]:
     """Bring one site from conductance `now` to `target` [S]. What the site does ends it, never an error.
 
-    A `now` of NaN is a site that could not be read: nothing is sent to it. The predictive method
-    needs the `response` of this kind of device; `experience` is what it has learnt on other sites.
+    A `now` of NaN is a site that could not be read: nothing is sent to it, nor to a short. The predictive
+    method needs the `response` of this kind of device; `experience` is what it has learnt on other sites.
     """
     if not 0 < target < math.inf:
         raise Refused(f"a target of {target} S for site {spec.label(site)}", allowed="a number above 0")
     effort = Effort([now], spent.pulses, spent.seconds, spent.joules)
-    ending, reason = Ending.DONE, ""
-    allowed = bounds(spec, site, +1, how)
-    if not math.isfinite(now):
-        ending, reason = Ending.FAULT, "it could not be read"
-    elif not allowed.shortest <= allowed.longest:
-        ending = Ending.LIMIT
-        reason = f"a pulse of {allowed.shortest:.4g} s or more, where {allowed.longest:.4g} s are allowed"
-    elif how.method == "adaptive":
+    ending, reason = yield from _obstacle(spec, site, now, how, reading)
+    if ending is Ending.DONE and how.method == "adaptive":
         ending, reason = yield from _adaptive(spec, site, target, how, reading, effort)
-    elif response is None:
+    elif ending is Ending.DONE and response is None:
         raise Refused(
             "the predictive method without a model of the devices",
             allowed='method = "adaptive", or a plan that is given what devices do',
         )
-    else:
+    elif ending is Ending.DONE:
         known = Experience() if experience is None else experience
         ending, reason = yield from _predictive(spec, site, target, how, reading, effort, response, known)
+    if ending is Ending.STUCK and effort.path[-1] == 0.0:
+        reason = "; ".join(filter(None, (reason, (yield from open_circuit(spec, site, reading)))))
     path, pulses, joules, seconds = tuple(effort.path), effort.pulses, effort.joules, effort.seconds
     return Outcome(site, target, path[0], path[-1], pulses, joules, ending, path, reason, seconds)
+
+
+def _obstacle(
+    spec: Spec, site: int, now: float, how: Programming, reading: Reading
+) -> Plan[tuple[Ending, str]]:
+    """What keeps every pulse from this site; done: nothing."""
+    if not math.isfinite(now):
+        return Ending.FAULT, "it could not be read"
+    if found := (yield from short(spec, site, now, reading)):
+        return Ending.SHORT, found
+    allowed = bounds(spec, site, +1, how)
+    if not allowed.shortest <= allowed.longest:
+        least = f"a pulse of {allowed.shortest:.4g} s or more"
+        return Ending.LIMIT, f"{least}, where {allowed.longest:.4g} s are allowed"
+    return Ending.DONE, ""
 
 
 def _predictive(

@@ -24,6 +24,7 @@ from labctl.addressing import level, select
 from labctl.config import PositiveSeconds, PositiveVolts, Section
 from labctl.network import right
 from labctl.plan import Plan
+from labctl.programming.contact import looks_short
 from labctl.programming.prediction import Response
 from labctl.programming.write_verify import (
     NOTHING,
@@ -112,7 +113,7 @@ def train(
     sites = _sites(assignment)
     present = yield from examine(spec, sites, how.reading)
     if how.reset.enabled and not skip_reset:
-        present = yield from reset(spec, sites, how)
+        present = yield from reset(spec, present, how)
     outcomes = tuple[Outcome, ...]()
     if how.learning.transfer:
         outcomes = yield from adjust(spec, assignment, present, how, spent or {}, known)
@@ -185,10 +186,10 @@ def _resets(spec: Spec, sites: Sequence[int], how: Reset) -> list[Pulse]:
     return [select(spec, site, wave, Purpose.RESET) for site in sites]
 
 
-def reset(spec: Spec, sites: Sequence[int], how: Training) -> Plan[dict[int, float]]:
-    """One reset pulse on each of these sites, then what they read [S]."""
-    yield _resets(spec, sites, how.reset)
-    return (yield from examine(spec, sites, how.reading))
+def reset(spec: Spec, present: Mapping[int, float], how: Training) -> Plan[dict[int, float]]:
+    """One reset pulse on each of these sites, by what they read [S], then what they read; none on a short."""
+    yield _resets(spec, [site for site, now in present.items() if not looks_short(spec, site, now)], how.reset)
+    return (yield from examine(spec, list(present), how.reading))
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class DeviceLoad(Load):
                 allowed='layout = "selector": an instrument has two, and switches reach one device at a time',
             )
         self._board = _Behind(settings)
+        self._board.warm_up()
         self.columns = settings.columns
 
     def hold(self, closed: Sequence[int], volts: float, seconds: float, limit: float) -> Held:
@@ -77,6 +78,15 @@ class _Behind(CompactBoard):
         self._step_tolerance = TOLERANCE * self._tolerance
         self._ramp, self._level = np.zeros(2), np.zeros((2, 2))
         self._state, self._ends = np.zeros(2), np.zeros(1, dtype=np.intp)
+
+    def warm_up(self) -> None:
+        """Have the kernels compiled or loaded before somebody waits for a reply; nothing moves."""
+        state, out, counts = np.zeros(2), np.empty((256, 5)), np.zeros(1, dtype=np.intp)
+        rows, ends = self._chip.parameters[:1], np.ones(1, dtype=np.intp)
+        chain = Chain(np.array([0.0, 1e-9]), np.zeros((2, 2)), ends, rows)
+        path_kernel.integrate(*chain, state, self._circuits[0], self._step_tolerance, out, counts)
+        self._limited(0, self._chip.parameters[0], 0.1, 1e-12).slope(0.5)
+        self.look(0, 0.1, math.inf)
 
     def _circuit(self, column: int) -> path_kernel.Circuit:
         series, switch = self.spec.series_ohms[0], self.spec.series_ohms[1 + column]

@@ -32,6 +32,7 @@ OFF_MODES = Words({"NORMal": "normal", "ZERO": "zero", "HIMPedance": "high-imped
 SECONDS = Number(0.0, 999.9999, 0.0, "S")
 COUNT = Number(1, MOST_CYCLES, 1, whole=True)
 SWITCH = Switch()
+ZERO = Words({"OFF": False, "ON": True, "ONCE": False, "0": False, "1": True})
 _SENSE = "[:SENSe[1]]:{Q}[:DC]"
 
 
@@ -73,7 +74,7 @@ class Keithley2400(Readings):
         Setting(":OUTPut[1]:SMODe", OFF_MODES, "modes.off_mode"),
         Setting(":OUTPut[1]:ENABle[:STATe]", SWITCH, "enable_line", own=True),
         Setting(":SYSTem:RSENse", SWITCH, "modes.four_wire"),
-        Setting(":SYSTem:AZERo[:STATe]", SWITCH, "auto_zero", own=True),
+        Setting(":SYSTem:AZERo[:STATe]", ZERO, "auto_zero", own=True),
         Setting(":SYSTem:BEEPer:STATe", SWITCH, "beeps", own=True),
         Setting(":DISPlay:ENABle", SWITCH, "display", own=True),
         Setting(":ROUTe:TERMinals", words("FRONt", "REAR"), "terminals", own=True),

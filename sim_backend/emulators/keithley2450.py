@@ -170,6 +170,10 @@ class Keithley2450(Sweeps):
         none(arguments)
         return '"VOLT:DC"' if self.smu.modes.sensed[0] == "volts" else '"CURR:DC"'
 
+    @command("[:SENSe[1]]:AZERo:ONCE")
+    def _zero_once(self, arguments: list[str]) -> None:
+        none(arguments)
+
     @command(":SOURce[1]:VOLTage:ILIMit[:LEVel]:TRIPped?", ":SOURce[1]:CURRent:VLIMit[:LEVel]:TRIPped?")
     def _tripped(self, arguments: list[str]) -> str:
         none(arguments)

@@ -195,8 +195,13 @@ def _switch(get: Callable[[], bool], put: Callable[[bool], None]) -> Attribute:
 
 
 def _kept(channel: Channel, name: str) -> Attribute:
+    most = 1e5 if name == "count" else 1e9
+
     def put(value: Value) -> None:
-        channel.kept[name] = number(value, name)
+        found = number(value, name)
+        if not (name == "count") <= abs(found) <= most:
+            raise LuaError(f"Parameter, {name}, out of range", PARAMETER)
+        channel.kept[name] = found
 
     return Attribute(lambda: channel.kept[name], put)
 

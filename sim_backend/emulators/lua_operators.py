@@ -59,7 +59,8 @@ def _divided(left: float, right: float) -> float:
     )
 
 
-def _power(left: float, right: float) -> float:
+def power(left: float, right: float) -> float:
+    """As IEEE 754 has it, but not a number for what is no real one."""
     try:
         found = left**right
     except OverflowError:
@@ -80,5 +81,5 @@ _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "-": operator.sub,
     "*": operator.mul,
     "/": _divided,
-    "^": _power,
+    "^": power,
 }

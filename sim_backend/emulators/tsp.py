@@ -196,7 +196,7 @@ class Tsp(Emulated):
     def _begin(self, source: str) -> None:
         try:
             self._run = self._lua.run(_parsed(source))
-        except LuaSyntaxError as error:
+        except (LuaSyntaxError, RecursionError) as error:
             self.errors.add(SYNTAX_ERROR, f"TSP Syntax error {error}")
 
     def _end_script(self) -> None:
@@ -205,7 +205,7 @@ class Tsp(Emulated):
         script = Script(self, "\n".join(lines))
         try:
             _parsed(script.source)
-        except LuaSyntaxError as error:
+        except (LuaSyntaxError, RecursionError) as error:
             self.errors.add(SYNTAX_ERROR, f"TSP Syntax error {error}")
             return
         names = self._lua.globals.names

@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Callable
 
-from sim_backend.emulators.lua_operators import LONGEST
+from sim_backend.emulators.lua_operators import LONGEST, power
 from sim_backend.emulators.lua_values import (
     Builtin,
     LuaError,
@@ -68,7 +68,7 @@ def _mathematics(chance: random.Random) -> dict[str, Value]:
     found["pi"] = math.pi
     found["max"] = lambda given: [max(number(value) for value in _some(given))]
     found["min"] = lambda given: [min(number(value) for value in _some(given))]
-    found["pow"] = lambda given: [number(argument(given, 0)) ** number(argument(given, 1))]
+    found["pow"] = lambda given: [power(number(argument(given, 0)), number(argument(given, 1)))]
     found["random"] = lambda given: _random(chance, given)
     return found
 
@@ -152,7 +152,7 @@ def _format(given: list[Value]) -> list[Value]:
             raise LuaError("bad argument to `format': no value")
         value, sign = left.pop(0), match[2]
         if sign in "dixXc":
-            return f"%{match[1]}{sign}" % int(number(value))
+            return f"%{match[1]}{sign}" % (whole(value) % 256 if sign == "c" else whole(value))
         return f"%{match[1]}{sign}" % (shown(value) if sign == "s" else number(value))
 
     return [_FORMAT.sub(one, text(argument(given, 0)))]
@@ -187,5 +187,5 @@ _BIT: dict[str, Value] = {
     "bitand": lambda given: [float(_bits(given)[0] & _bits(given)[1])],
     "bitor": lambda given: [float(_bits(given)[0] | _bits(given)[1])],
     "bitxor": lambda given: [float(_bits(given)[0] ^ _bits(given)[1])],
-    "test": lambda given: [bool(_bits(given)[0] >> (_bits(given)[1] - 1) & 1)],
+    "test": lambda given: [bool(_bits(given)[0] >> max(0, min(64, _bits(given)[1] - 1)) & 1)],
 }

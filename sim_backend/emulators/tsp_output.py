@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Iterable
 
@@ -116,7 +117,7 @@ class Output:
             self.say(", ".join(map(self._number, values)))
         else:
             form = f"{'<' if self._settings['byteorder'] else '>'}{'f' if data == REAL32 else 'd'}"
-            self._said += b"#0" + b"".join(struct.pack(form, value) for value in values) + b"\n"
+            self._said += b"#0" + b"".join(_packed(form, value) for value in values) + b"\n"
         return []
 
     def _buffer(self, given: list[Value]) -> list[Value]:
@@ -125,6 +126,14 @@ class Output:
         if not columns or not 1 <= start <= stop <= min(map(len, columns)):
             raise LuaError("Parameter, index, out of range of the buffer", PARAMETER)
         return self._numbers(column[place] for place in range(start - 1, stop) for column in columns)
+
+
+def _packed(form: str, value: float) -> bytes:
+    """A number in binary; what is too large for its form is infinite."""
+    try:
+        return struct.pack(form, value)
+    except OverflowError:
+        return struct.pack(form, math.copysign(math.inf, value))
 
 
 def _column(found: Value) -> list[float]:
