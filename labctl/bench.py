@@ -78,7 +78,15 @@ class CalibrationTable(Section):
     note: str = ""
     """With what, and by whom."""
     older_than: Annotated[str, AfterValidator(_days)] = "365 days"
-    """`labctl doctor` warns of one that is older."""
+    """`labctl doctor` warns of one that is older, and nothing is trained on it."""
+
+    def days(self, today: date) -> int:
+        """Since then; below 0 for one that is still to come."""
+        return (today - date.fromisoformat(self.date)).days
+
+    def too_old(self, today: date) -> bool:
+        """Whether it is older than it may be."""
+        return self.days(today) > int(self.older_than.split()[0])
 
 
 class BenchFile(Section):
@@ -128,13 +136,20 @@ class Bench:
 
     def board(self, run: Path) -> Board:
         """A new board, not open yet, for a run in this folder."""
-        table = {key: _placed(value, run) for key, value in self.file.board.items()}
+        table = self._table(run)
         source, guard = f"{self.source} [board]", self.file.guard
-        board = board_of(self._class, table, source)  # in a guard, too: mistakes are told here
+        board = self.unguarded(run)  # in a guard, too: mistakes are told here
         if not self.file.guarded:
             return board
         where = str(Path(self.source).resolve())
         return Guarded(board, Guarding(self.file.board_class, table, source, where, guard.lease, guard.idle))
+
+    def unguarded(self, run: Path) -> Board:
+        """A new board in this process: for what drives nothing."""
+        return board_of(self._class, self._table(run), f"{self.source} [board]")
+
+    def _table(self, run: Path) -> dict[str, Any]:
+        return {key: _placed(value, run) for key, value in self.file.board.items()}
 
     def with_board(self, **settings: object) -> Bench:
         """The same bench with other settings of its board, as its file would give them."""

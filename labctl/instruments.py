@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from labctl.bench import Bench
@@ -132,8 +133,9 @@ def _described(path: Path, ask: bool) -> Described | None:
 
 def _asked(bench: Bench) -> tuple[str, bool]:
     try:
-        board = bench.board(Path())
-        return (board.ready(), True) if isinstance(board, Ready) else ("has no way to ask it", False)
+        with TemporaryDirectory() as nowhere:  # an emulator may keep the state of its devices there
+            board = bench.board(Path(nowhere))
+            return (board.ready(), True) if isinstance(board, Ready) else ("has no way to ask it", False)
     except LabError as error:
         return error.wrong.partition("\n")[0], False
     except Exception as error:  # noqa: BLE001 - whatever a driver raises, the other benches are asked too

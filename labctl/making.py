@@ -24,6 +24,30 @@ class Ready(Protocol):
         ...
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """A board that knows which instrument it is open on. No board has to."""
+
+    def identity(self) -> str:
+        """Model, serial number and firmware, as they were told when it was opened; empty: nobody has told.
+
+        Nothing is asked: it may be called between two lists of pulses.
+        """
+        ...
+
+
+@runtime_checkable
+class Freeing(Protocol):
+    """A board whose instrument can be made to forget a client that died without saying so. No board has to."""
+
+    def free(self) -> str:
+        """End every link to the instrument, and say what was done; `Refused` where there is no way to.
+
+        For a board that is not open; `InUse` where a living program of this machine has it.
+        """
+        ...
+
+
 def board_class(path: str, source: str) -> type[Board]:
     """The class that this path names; raises `Unavailable` for what is no board. `source` is for messages."""
     told = f'{source}: class = "{printable(path)}"'

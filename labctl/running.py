@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path
@@ -15,8 +15,9 @@ from labctl.board import Board
 from labctl.codec import spec_to_json
 from labctl.config import build, dump
 from labctl.energy import Ledger
-from labctl.errors import BadRun
+from labctl.errors import BadRun, Refused
 from labctl.journal import Journal
+from labctl.making import Identified
 from labctl.programming.prediction import Prediction, Response, load
 from labctl.spec import Spec
 from labctl.store import Store
@@ -48,13 +49,18 @@ def _response(model: str, device: str, dopant: str, read_volts: float) -> Respon
 
 @contextmanager
 def opened(board: Board, store: Store) -> Generator[None]:
-    """The board, open; where it cannot be opened, the journal says why, so that nobody waits for this run."""
+    """The board, open; where it cannot be opened, the journal says why, so that nobody waits for this run.
+
+    Which instrument it is, as far as the board knows, is written down.
+    """
     with ExitStack() as stack:
         try:
             stack.enter_context(board)
         except Exception as error:
             store.note("failed", {"error": type(error).__name__, "wrong": str(error).partition("\n")[0]})
             raise
+        if isinstance(board, Identified) and (told := board.identity()):
+            store.note("instrument", {"identity": told})
         yield
 
 
@@ -77,6 +83,17 @@ def refuse_finished(journal: Journal) -> None:
     """A run that has a result is not gone on with."""
     if any(note.kind == "result" for note in journal.notes()):
         raise BadRun(f"run {journal.folder.name} is finished", allowed="a run that was stopped or died")
+
+
+def refuse_stale(bench: Bench, today: date | None = None) -> None:
+    """Raise `Refused` where the bench was calibrated longer ago than it allows itself; `today` is in UTC."""
+    table = bench.file.calibration
+    if table is not None and table.too_old(today or datetime.now(UTC).date()):
+        raise Refused(
+            f"{bench.name} was calibrated on {table.date}",
+            allowed=f"a calibration of the last {table.older_than}, as its bench file says",
+            todo="measure a known resistor on it (`labctl characterize first_use`), then write the date down",
+        )
 
 
 def refuse_other_board(journal: Journal, spec: Spec) -> None:

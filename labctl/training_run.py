@@ -18,7 +18,14 @@ from labctl.journal import Stored, recompute
 from labctl.programming.write_verify import Spent
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.runfolder import run_folder
-from labctl.running import MEBIBYTE, opened, refuse_finished, refuse_other_board, response_for
+from labctl.running import (
+    MEBIBYTE,
+    opened,
+    refuse_finished,
+    refuse_other_board,
+    refuse_stale,
+    response_for,
+)
 from labctl.session import Observer, run
 from labctl.spec import Spec
 from labctl.store import Store
@@ -64,6 +71,7 @@ def begin(
     session: Session, base: Path, name: str, watch: Watch, stop: Callable[[], bool] | None = None
 ) -> Finished:
     """Start a run of that name in the folder of runs, and train to the end."""
+    refuse_stale(session.bench)
     board = session.bench.board(run_folder(base, name))
     assignment = _assignment(session, board)
     keep = session.experiment.keep_mebibytes * MEBIBYTE
@@ -78,6 +86,7 @@ def resume(base: Path, name: str, watch: Watch, stop: Callable[[], bool] | None 
     with Store.resume(base, name) as store:
         refuse_finished(store.journal)
         session = session_of(store.journal)
+        refuse_stale(session.bench)
         board = session.bench.board(store.folder)
         refuse_other_board(store.journal, board.spec)
         assignment = _assignment(session, board)

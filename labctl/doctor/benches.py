@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from labctl.bench import Bench, CalibrationTable
 from labctl.doctor.finding import Finding, Level, one_line
@@ -25,8 +26,9 @@ def benches(paths: Sequence[Path]) -> list[Finding]:
 
 def _asked(path: Path) -> tuple[Level, str, str]:
     try:
-        board = Bench.read(path).board(Path())
-        return Level.OK, board.ready() if isinstance(board, Ready) else "nothing else is needed", ""
+        with TemporaryDirectory() as nowhere:  # an emulator may keep the state of its devices there
+            board = Bench.read(path).board(Path(nowhere))
+            return Level.OK, board.ready() if isinstance(board, Ready) else "nothing else is needed", ""
     except LabError as error:
         return Level.PROBLEM, one_line(error.wrong), one_line(error.todo or error.allowed)
     except Exception as error:  # noqa: BLE001  whatever a driver raises, the other benches are asked too
@@ -52,14 +54,14 @@ def _calibration(path: Path) -> CalibrationTable | None:
 
 
 def _aged(name: str, table: CalibrationTable, now: date) -> Finding:
-    days = (now - date.fromisoformat(table.date)).days
+    days = table.days(now)
     if days < 0:
         found = f"{name}: calibrated on {table.date}, which is still to come"
         todo = "correct the date in its bench file, or the clock of this machine"
         return Finding(Level.PROBLEM, "calibration", found, todo)
     note = f" ({one_line(table.note)})" if table.note else ""
     found = f"{name}: calibrated {days} days ago, on {table.date}{note}"
-    if days > int(table.older_than.split()[0]):
+    if table.too_old(now):
         todo = f"calibrate it, and write the date into its bench file: it allows {table.older_than}"
         return Finding(Level.WARNING, "calibration", found, todo)
     return Finding(Level.OK, "calibration", found)

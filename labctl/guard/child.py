@@ -25,7 +25,7 @@ from labctl.guard import wire
 from labctl.guard.registry import Entry
 from labctl.guard.watch import Cut, Watch, switch_off
 from labctl.guard.wire import End, Kind
-from labctl.making import Ready, board_class, board_of
+from labctl.making import Identified, Ready, board_class, board_of
 
 _LEFT_TO_THE_CLIENT = ("SIGINT", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGPIPE")
 _SAFING = (Kind.MAKE_SAFE, Kind.CLOSE)
@@ -103,7 +103,8 @@ class _Guard:
             self._watch.board = None  # what fails to open has closed itself
             self._entry.retract()
             raise
-        return wire.frame(Kind.DONE)
+        board = self._board
+        return wire.frame(Kind.DONE, [board.identity().encode() if isinstance(board, Identified) else b""])
 
     def _off(self, kind: int) -> bytes:
         """Make safe, or make safe and close; the answer says what is known of the outputs."""

@@ -63,7 +63,7 @@ class Guarded(Board):
         self.spec = board.spec
         self._guarding = guarding
         self._guard: Process | None = None
-        self._entry, self._opened = "", False
+        self._entry, self._opened, self._told = "", False, ""
         self._end: BoardGone | BoardHung | None = None
         """How the guard ended, if it did before it was left."""
         self._known: Outputs | None = None
@@ -76,7 +76,11 @@ class Guarded(Board):
         self._guard = Process(self._guarding.lease)
         self._entry = self._hello(self._ask)
         self._opened = True
-        self._ask(wire.frame(Kind.OPEN))
+        self._told = self._ask(wire.frame(Kind.OPEN))[0].decode()
+
+    def identity(self) -> str:
+        """What the board told of its instrument when it was opened."""
+        return self._told
 
     def _close(self) -> None:
         self._known = None

@@ -95,18 +95,18 @@ def write_verify(
     """
     if not 0 < target < math.inf:
         raise Refused(f"a target of {target} S for site {spec.label(site)}", allowed="a number above 0")
-    effort = Effort([now], spent.pulses, spent.seconds, spent.joules)
-    ending, reason = yield from _obstacle(spec, site, now, how, reading)
-    if ending is Ending.DONE and how.method == "adaptive":
-        ending, reason = yield from _adaptive(spec, site, target, how, reading, effort)
-    elif ending is Ending.DONE and response is None:
+    if how.method == "predictive" and response is None:
         raise Refused(
             "the predictive method without a model of the devices",
             allowed='method = "adaptive", or a plan that is given what devices do',
         )
-    elif ending is Ending.DONE:
+    effort = Effort([now], spent.pulses, spent.seconds, spent.joules)
+    ending, reason = yield from _obstacle(spec, site, now, how, reading)
+    if ending is Ending.DONE and response is not None and how.method == "predictive":
         known = Experience() if experience is None else experience
         ending, reason = yield from _predictive(spec, site, target, how, reading, effort, response, known)
+    elif ending is Ending.DONE:
+        ending, reason = yield from _adaptive(spec, site, target, how, reading, effort)
     if ending is Ending.STUCK and effort.path[-1] == 0.0:
         reason = "; ".join(filter(None, (reason, (yield from open_circuit(spec, site, reading)))))
     path, pulses, joules, seconds = tuple(effort.path), effort.pulses, effort.joules, effort.seconds

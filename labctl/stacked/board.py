@@ -16,6 +16,7 @@ import numpy as np
 
 from labctl.board import Board
 from labctl.errors import BoardFault, LimitExceeded, Misbehaved, Outputs, Refused
+from labctl.making import Identified
 from labctl.pulse import Flag, Floats, Pulse, Purpose, Trace
 from labctl.stacked.inference import Computed
 from labctl.stacked.layout import parts_of, seats_of, spec_of
@@ -44,6 +45,11 @@ class StackedBoard(Board):
     def parts(self) -> tuple[Board, ...]:
         """The boards that it is made of."""
         return self._parts
+
+    def identity(self) -> str:
+        """Of all parts that know it."""
+        told = (part.identity() for part in self._parts if isinstance(part, Identified))
+        return "; ".join(filter(None, told))
 
     def _open(self) -> None:
         for part in self._parts:

@@ -18,6 +18,7 @@ from labctl.errors import BoardFault, LimitExceeded
 from labctl.network import Matrices, right
 from labctl.plan import Plan
 from labctl.programming.common import NOTHING, Ending, Programming, Spent, cap
+from labctl.programming.contact import looks_short
 from labctl.pulse import Floats, Pulse, Trace
 from labctl.spec import Spec
 from labctl.training.assignment import Assignment
@@ -85,6 +86,8 @@ class _Pupil:
         for site, now in read.items():
             if not math.isfinite(now):
                 self.frozen.setdefault(site, "it could not be read")
+            elif looks_short(self._spec, site, now):
+                self.frozen.setdefault(site, str(Ending.SHORT))
         self._rule.learn(read)
         self._freeze_capped()
         slopes = measured_slopes(self._goal, pixels, answers, read)
