@@ -1,8 +1,8 @@
-"""What one call of `apply` takes: until its first byte is on the wire, and for a thousand pulses in one or in all.
+"""What calls of `apply` take: to the first byte on the wire, and a thousand pulses in one call or in many.
 
 The first byte is seen at the socket's other end: a relay in a process of its own stands before the emulated
-instrument, and writes down the moment (CLOCK_MONOTONIC, the same in all processes) at which something came. So
-its waking up is in it; what that alone takes is measured by sending a byte straight to it.
+instrument, and writes down the moment (CLOCK_MONOTONIC, the same in all processes) at which something came.
+So its waking up is in it; what that alone takes is measured by sending a byte straight to it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from labctl.pulse import Pulse
 
 CALLS = 500
 PULSES = 1000
+RUNS = 5
 WRITE_VOLTS = 0.4
 """[V] Of a device with 10 kohm before it, up and down in turn: it stays alive."""
 HOST = "127.0.0.1"
@@ -42,8 +44,9 @@ def first_byte(calls: int = CALLS) -> Table:
             name = "board in its guard" if guarded else "board"
             with board_at(f"tcp://{HOST}:{port}", guarded=guarded) as board:
                 pulses = reads(board, LIST)
-                rows.append(_first(f"{name}, one pulse", lambda: board.apply(pulses[:1]), came, calls))
-                rows.append(_first(f"{name}, {LIST} pulses", lambda: board.apply(pulses), came, calls // 5))
+                one, all_of_them = partial(board.apply, pulses[:1]), partial(board.apply, pulses)
+                rows.append(_first(f"{name}, one pulse", one, came, calls))
+                rows.append(_first(f"{name}, {LIST} pulses", all_of_them, came, calls // 5))
     head = ("what is called", "calls", "median", "p90", "p99")
     return Table("from `apply` to its first byte on the wire, an emulated 2450 over TCP", head, tuple(rows))
 
@@ -79,6 +82,8 @@ def _relayed(port: int) -> Generator[tuple[int, Any]]:
     process.start()
     try:
         while not here.value:
+            if not process.is_alive():
+                raise RuntimeError("the relay did not start")
             time.sleep(1e-3)
         yield here.value, came
     finally:
@@ -122,8 +127,8 @@ def lists(count: int = PULSES) -> Table:
         for guarded in (False, True):
             with board_at(instrument.address, guarded=guarded) as board:
                 pulses = writes(board, count, WRITE_VOLTS)
-                together = seconds(lambda: board.apply(pulses), runs=5)
-                single = seconds(lambda: _one_by_one(board, pulses), runs=5)
+                together = seconds(partial(board.apply, pulses), RUNS)
+                single = seconds(partial(_one_by_one, board, pulses), RUNS)
                 name = "in its guard" if guarded else "without a guard"
                 driven = sum(pulse.duration for pulse in pulses)
                 times = f"{single / together:.1f}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -64,13 +65,36 @@ def heard(bench: Bench, capture: Capture) -> Heard:
 
 def traces_of(bench: Bench, run: Run, capture: Capture) -> Iterator[Trace]:
     """One trace for each pulse of the run, its repeats together."""
-    sound = heard(bench, capture)
+    wiring, sound = bench.wiring, heard(bench, capture)
+    rows = np.flatnonzero(run.pulses[0].driven[: wiring.rows]).tolist()
+    closed = np.flatnonzero(run.pulses[0].driven[wiring.rows :]) + wiring.rows
+    cuts, edges = _edges(run)
+    seconds, lines = np.diff(edges), wiring.rows + wiring.columns
+    volts, amps = np.zeros((len(seconds), lines)), np.zeros((len(seconds), lines))
+    drive = _whole(run, wiring.rows)
+    source, part = _source(bench, drive, sound, rows, edges)
+    for row in rows:
+        node, _ = means(sound.step, sound.channels[wiring.nodes[row]], edges)
+        volts[:, row] = source
+        amps[:, row], through = _currents(bench.nodes[row], drive, source, node, edges)
+        amps[:, closed] -= through[:, None] / max(len(closed), 1)
+    amps *= (part > 0)[:, None]
+    assumed = wiring.source is None and len(rows) != 1
+    for first, last in pairwise(cuts):
+        flags = _flags(sound, edges[first : last + 1], part[first:last])
+        yield Trace(
+            seconds[first:last], volts[first:last].copy(), amps[first:last].copy(), flags, estimated=assumed
+        )
+
+
+def _edges(run: Run) -> tuple[list[int], Floats]:
+    """Where in its samples each pulse of the run begins, and the end; and all edges [s] of the samples."""
+    cuts, edges = [0], list[Floats]()
     for pulse, start in zip(run.pulses, run.starts, strict=True):
-        length = float(pulse.seconds[-1])
-        turns = start + length * np.arange(run.repeats)
-        once = edges_of(pulse.seconds)
-        edges = np.append((turns[:, None] + once[:-1]).ravel(), turns[-1] + length)
-        yield _trace(bench, run, pulse, sound, edges)
+        turns = start + float(pulse.seconds[-1]) * np.arange(run.repeats)
+        edges.append((turns[:, None] + edges_of(pulse.seconds)[:-1]).ravel())
+        cuts.append(cuts[-1] + len(edges[-1]))
+    return cuts, np.append(np.concatenate(edges), run.period * run.repeats)
 
 
 def as_asked(bench: Bench, pulse: Pulse, trace: Trace) -> bool:
@@ -82,27 +106,6 @@ def as_asked(bench: Bench, pulse: Pulse, trace: Trace) -> bool:
         return True
     found = float(np.abs(trace.volts[:, driven[0]]).max(initial=0.0))
     return abs(found - asked) <= ASKED * asked + LEAST_ASKED
-
-
-def _trace(bench: Bench, run: Run, pulse: Pulse, sound: Heard, edges: Floats) -> Trace:
-    wiring = bench.wiring
-    lines = wiring.rows + wiring.columns
-    seconds = np.diff(edges)
-    volts, amps = np.zeros((len(seconds), lines)), np.zeros((len(seconds), lines))
-    rows = np.flatnonzero(pulse.driven[: wiring.rows]).tolist()
-    drive = _whole(run, wiring.rows)
-    source, part = _source(bench, drive, sound, rows, edges)
-    into = np.zeros(len(seconds))
-    for row in rows:
-        node, _ = means(sound.step, sound.channels[wiring.nodes[row]], edges)
-        volts[:, row] = source
-        amps[:, row], through = _currents(bench.nodes[row], drive, source, node, edges)
-        into += through
-    closed = np.flatnonzero(pulse.driven[wiring.rows :]) + wiring.rows
-    if rows and len(closed):
-        amps[:, closed] = -into[:, None] / len(closed)
-    amps *= (part > 0)[:, None]
-    return Trace(seconds, volts, amps, _flags(sound, edges, part), estimated=_assumed(wiring, rows))
 
 
 def _whole(run: Run, rows: int) -> tuple[Floats, Floats]:
@@ -137,14 +140,12 @@ def _source(
 
 def _smooth(values: Floats, corners: Floats, edges: Floats, scatter: float) -> Floats:
     """The same with the mean over each straight part in which they scatter by less than this."""
-    middles = (edges[1:] + edges[:-1]) / 2
-    places = np.searchsorted(corners, middles)
-    smooth = values.copy()
-    for place in np.unique(places):
-        here = places == place
-        if values[here].std() <= scatter:
-            smooth[here] = np.average(values[here], weights=np.diff(edges)[here])
-    return smooth
+    widths = np.diff(edges)
+    places = np.searchsorted(corners, edges[:-1] + widths / 2)
+    times = np.bincount(places, widths) + 1e-300
+    mean = np.bincount(places, widths * values) / times
+    spread = np.sqrt(np.bincount(places, widths * (values - mean[places]) ** 2) / times)
+    return np.where(spread[places] <= scatter, mean[places], values)
 
 
 def _told(corners: Floats, told: Floats, edges: Floats) -> Floats:
@@ -180,7 +181,3 @@ def _flags(sound: Heard, edges: Floats, part: Floats) -> Flag:
     if part[-1] < 0.5 or not part.all():  # the last bin may end between two samples
         flags |= Flag.LOWER_BOUND
     return flags
-
-
-def _assumed(wiring: Wiring, rows: Sequence[int]) -> bool:
-    return wiring.source is None and len(rows) != 1

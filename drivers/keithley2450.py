@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from drivers.dead_socket import KEITHLEY
 from drivers.numbers import wire
 from drivers.scpi_meter import ScpiSourceMeter
 from drivers.smu_replies import bits, column
@@ -43,6 +44,7 @@ REACH = Reach(
     edge_seconds=2e-4,
     noise_amps=2e-10,
     noise_floor_amps=1.5e-9,  # 10 uA range: 0.025 % + 1.5 nA in a year [not verified]
+    dead_socket_port=KEITHLEY,
     accuracy=0.02,  # 200 mV range: 0.015 % + 200 uV in a year [not verified]
 )
 MOST_VALUES = 100

@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from drivers.dead_socket import KEITHLEY
 from drivers.smu_settings import SourceMeterSettings
 from drivers.source_board import SourceMeterBoard
 from drivers.source_meter import Reach
@@ -39,6 +40,7 @@ REACH_40 = Reach(
     edge_seconds=2e-4,
     noise_amps=5e-11,  # 100 nA range [not verified]
     noise_floor_amps=1e-10,  # 100 nA range: 0.06 % + 100 pA in a year [not verified]
+    dead_socket_port=KEITHLEY,
     accuracy=0.01,  # 100 mV range: 0.02 % + 250 uV in a year [not verified]
 )
 REACH_200 = replace(

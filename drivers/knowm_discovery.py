@@ -60,6 +60,7 @@ class DiscoveryBoard(Board):
         self._nodes = (node,) * self._wiring.rows
         self._library = Library(settings.dwf, settings.dwf_options)
         self._discovery: Discovery | None = None
+        self._serial = ""
         self._holding: Holding | None = None
         self._known: dict[float, Calibration] = {}
         self._own = 0.0
@@ -75,12 +76,16 @@ class DiscoveryBoard(Board):
         version = self._library.version()
         return f"libdwf {version}, Analog Discovery {self._library.index_of(self._settings.serial)[1]}"
 
+    def identity(self) -> str:
+        """Which Analog Discovery was opened last, and by which library; it tells no firmware."""
+        return f"Analog Discovery {self._serial}, libdwf {self._library.version()}" if self._serial else ""
+
     # ---- open, safe, close --------------------------------------------------------------------
 
     def _open(self) -> None:
         index, serial = self._library.index_of(self._settings.serial)
         self._holding = Holding(f"Analog Discovery {serial}", self.spec.name).take()
-        self._last, self._pins, self._failed = Outputs.UNKNOWN, -1, False
+        self._serial, self._last, self._pins, self._failed = serial, Outputs.UNKNOWN, -1, False
         discovery = self._discovery = Discovery(self._library.open(index), self._library.sleep)
         discovery.prepare()
         discovery.quiet()

@@ -49,17 +49,21 @@ class KtRamServerBoard(Board):
         """[S]: as last read; before that, the most that it could be."""
         where = f"{settings.address} module {settings.module} unit {settings.unit} array {settings.array}"
         self._holding = Holding(where, what=self.spec.name)
+        self._told = ""
 
     def ready(self) -> str:
         """The module that the server names; drives nothing."""
-        info = self._info()
-        return f"{info.get('varient')}, serial number {info.get('serialNumber')}"
+        return _named(self._info())
+
+    def identity(self) -> str:
+        """The module that the server named when it was opened; it tells no firmware."""
+        return self._told
 
     # ---- the seam ---------------------------------------------------------------------------
 
     def _open(self) -> None:
         self._holding.take()
-        self._info()
+        self._told = _named(self._info())
         self._clear()
 
     def _close(self) -> None:
@@ -178,6 +182,10 @@ class KtRamServerBoard(Board):
 def _text(value: float) -> str:
     """A number as a part of a path: plain, and the same float again."""
     return np.format_float_positional(float(f"{value:.9g}"), trim="-")
+
+
+def _named(info: dict[str, Any]) -> str:
+    return f"{info.get('varient')}, serial number {info.get('serialNumber')}"
 
 
 def _numbers(found: object, count: int) -> list[float]:

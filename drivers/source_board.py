@@ -16,6 +16,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from drivers.dead_socket import end_links
 from drivers.links import connect
 from drivers.numbers import Identity
 from drivers.smu_player import Player
@@ -48,6 +49,7 @@ class SourceMeterBoard(Board):
         self._player = self._fresh_player()
         self._holdings = list[Holding]()
         self._planned: tuple[Sequence[Pulse], list[Run]] = ((), [])
+        self._told = ""
 
     @abstractmethod
     def _language(self, link: Transport, settings: SourceMeterSettings) -> SourceMeter:
@@ -79,6 +81,17 @@ class SourceMeterBoard(Board):
         if settings.serial is not None and found.serial != settings.serial:
             raise self._not_meant(f"its serial number is {quoted(found.serial)}", settings.serial)
         self._hold(f"{found.maker} {found.model} {found.serial}")
+        untried = "" if found.firmware in self.reach.tried else ", with which this driver has not been tried"
+        self._told = f"{found.model} {found.serial}, firmware {found.firmware}{untried}"
+
+    def identity(self) -> str:
+        """Who answered when it was opened, and whether its firmware is one that the driver has met."""
+        return self._told
+
+    def free(self) -> str:
+        """End every connection to it. Raises `Refused`, `InUse` or `Unavailable`."""
+        address, reach, deadline = self.settings.address, self.reach, self.settings.deadline
+        return end_links(address, reach.dead_socket_port, reach.name, deadline)
 
     def _answer(self) -> Identity:
         """Who it is; tried again for a while where it still believes in the client before this one."""
@@ -86,8 +99,10 @@ class SourceMeterBoard(Board):
         while True:
             try:
                 return self._meter.identify()
-            except (BoardGone, Unavailable):
+            except (BoardGone, Unavailable) as error:
                 if not time.monotonic() + nap < until:
+                    if self.reach.dead_socket_port is not None:
+                        error.todo += "; where a dead client still has it, `labctl doctor --free` ends that"
                     raise
             self._meter.drop()
             time.sleep(nap)
@@ -122,7 +137,7 @@ class SourceMeterBoard(Board):
                 state = "off" if self._meter.is_off() else "ON"
         except LabError as error:
             todo = error.todo or "see that it is switched on and its address is right"
-            raise Unavailable(f"{self.settings.address}: {error.wrong}", todo=todo) from error
+            raise Unavailable(error.wrong, todo=todo) from error
         finally:
             self._meter.drop()
         return f"{found.model} {found.serial}, firmware {found.firmware}, output {state}"

@@ -51,6 +51,10 @@ class Reach:
     """[1] of a small voltage or current, offsets of the ranges included."""
     clock_seconds: float = 1e-6
     """[s] resolution of the time stamps of readings."""
+    dead_socket_port: int | None = None
+    """That ends all connections to it: see `drivers.dead_socket`."""
+    tried: tuple[str, ...] = ()
+    """Firmware with which this driver has met the instrument itself."""
 
     @property
     def shortest_pulse(self) -> float:

@@ -80,13 +80,15 @@ class CalibrationTable(Section):
     older_than: Annotated[str, AfterValidator(_days)] = "365 days"
     """`labctl doctor` warns of one that is older, and nothing is trained on it."""
 
-    def days(self, today: date) -> int:
-        """Since then; below 0 for one that is still to come."""
-        return (today - date.fromisoformat(self.date)).days
 
-    def too_old(self, today: date) -> bool:
-        """Whether it is older than it may be."""
-        return self.days(today) > int(self.older_than.split()[0])
+def days_since(calibration: CalibrationTable, today: date) -> int:
+    """Since the bench was calibrated; below 0 where that is still to come."""
+    return (today - date.fromisoformat(calibration.date)).days
+
+
+def too_old(calibration: CalibrationTable, today: date) -> bool:
+    """Whether it is older than its bench file allows."""
+    return days_since(calibration, today) > int(calibration.older_than.split()[0])
 
 
 class BenchFile(Section):

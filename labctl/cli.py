@@ -16,6 +16,7 @@ import typer
 
 from labctl import console
 from labctl.commands.characterize import characterize
+from labctl.commands.doctor import doctor
 from labctl.commands.emulate import emulate
 from labctl.commands.fit import export, fit
 from labctl.commands.follow import follow
@@ -54,7 +55,6 @@ ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="An e
 OtherBench = Annotated[
     Path | None, typer.Option("--bench", metavar="FILE", help="In place of the bench that it names.")
 ]
-BENCHES = Path("benches")
 
 
 @app.command()
@@ -219,21 +219,7 @@ def bill(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
     return Exit.DONE if found.agrees else Exit.NO
 
 
-@app.command()
-def doctor(
-    bench: Annotated[
-        list[Path] | None, typer.Argument(metavar="BENCH", help="Bench files (TOML); else those in benches/.")
-    ] = None,
-    runs: Runs = RUNS,
-    as_json: Json = False,
-) -> int:
-    """See whether this machine is ready: libraries, what benches need, the folder of runs."""
-    from labctl import doctor as practice
-    from labctl.pages.run import findings_page
-
-    findings = practice.examine(runs, bench or sorted(BENCHES.glob("*.toml")))
-    console.show(findings_page(findings), as_json)
-    return Exit.NO if any(one.level is practice.Level.PROBLEM for one in findings) else Exit.DONE
+app.command()(doctor)
 
 
 @app.command()

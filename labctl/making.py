@@ -38,7 +38,7 @@ class Identified(Protocol):
 
 @runtime_checkable
 class Freeing(Protocol):
-    """A board whose instrument can be made to forget a client that died without saying so. No board has to."""
+    """A board whose instrument can be made to forget a client that died. No board has to."""
 
     def free(self) -> str:
         """End every link to the instrument, and say what was done; `Refused` where there is no way to.

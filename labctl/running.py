@@ -10,7 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from labctl.bench import Bench, BenchFile
+from labctl.bench import Bench, BenchFile, too_old
 from labctl.board import Board
 from labctl.codec import spec_to_json
 from labctl.config import build, dump
@@ -88,7 +88,7 @@ def refuse_finished(journal: Journal) -> None:
 def refuse_stale(bench: Bench, today: date | None = None) -> None:
     """Raise `Refused` where the bench was calibrated longer ago than it allows itself; `today` is in UTC."""
     table = bench.file.calibration
-    if table is not None and table.too_old(today or datetime.now(UTC).date()):
+    if table is not None and too_old(table, today or datetime.now(UTC).date()):
         raise Refused(
             f"{bench.name} was calibrated on {table.date}",
             allowed=f"a calibration of the last {table.older_than}, as its bench file says",

@@ -1,7 +1,7 @@
 """Is this machine ready: Python, libraries, rights, benches, guards, and the folder that runs are kept in.
 
-Each check is a function that answers with findings; none changes anything, and none raises: what
-is wrong is the answer. What a board needs beyond Python (a simulator's library, its instrument and
+Each check is a function that answers with findings; none but `freed` changes anything, and none raises:
+what is wrong is the answer. What a board needs beyond Python (a simulator's library, its instrument and
 whether that answers) only the board knows: it is asked, if it can tell.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from labctl.doctor.benches import benches, calibrations
 from labctl.doctor.finding import Finding, Level
 from labctl.doctor.folder import folder_of_runs
+from labctl.doctor.freeing import freed
 from labctl.doctor.guards import guards
 from labctl.doctor.rights import rights
 from labctl.doctor.software import PACKAGES, Package, package, python
@@ -26,6 +27,7 @@ __all__ = [
     "calibrations",
     "examine",
     "folder_of_runs",
+    "freed",
     "guards",
     "package",
     "python",

@@ -22,7 +22,7 @@ from labctl.journal import Journal, Note
 from labctl.pages import bill as statement
 from labctl.pages.characterization import characterized, characterized_parts
 from labctl.programming.write_verify import Ending
-from labctl.quantity import format_quantity
+from labctl.quantity import format_quantity, printable
 from labctl.reality import reality
 from labctl.training_run import Forecast
 
@@ -63,6 +63,12 @@ def state_of(notes: Sequence[Note]) -> str:
     return words.get(last, "unfinished")
 
 
+def instruments_of(notes: Sequence[Note]) -> list[str]:
+    """What told who they were when the run opened them: each once, in order."""
+    told = (str(note.body.get("identity", "")) for note in notes if note.kind == "instrument")
+    return list(dict.fromkeys(map(printable, filter(None, told))))
+
+
 # ---- one run --------------------------------------------------------------------------------
 
 
@@ -74,6 +80,7 @@ def run_page(journal: Journal, wall_seconds: float | None = None, pictures: Sequ
         "run": journal.folder.name,
         "folder": str(journal.folder),
         "bench": dict(zip(("name", "kind"), bench_of(journal), strict=True)),
+        "instruments": instruments_of(notes),
         "state": state_of(notes),
         "created": journal.meta.get("created"),
         "wall_seconds": wall_seconds,
@@ -92,6 +99,7 @@ def run_page(journal: Journal, wall_seconds: float | None = None, pictures: Sequ
         data |= trained
         parts += _told(trained)
     parts += ["", statement.by_purpose(bill.ledger), *statement.seconds_by_kind(bill.ledger)]
+    parts += [f"instrument {told}" for told in data["instruments"]]
     wall = () if wall_seconds is None else (f"wall time {wall_seconds:.1f} s",)
     return Page(data, [*parts, *wall, f"run folder {journal.folder}", *_drawn(pictures)])
 

@@ -26,7 +26,7 @@ SHORT = 0.5
 
 
 def looks_short(spec: Spec, site: int, siemens: float) -> bool:
-    """Whether this one conductance is that of a short; never where the site's least resistance is not known."""
+    """Whether this one conductance is that of a short; no, where the site's least resistance is unknown."""
     least = SHORT * spec.sites[site].limits.least_ohms
     return math.isfinite(least) and siemens * least > 1
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from labctl.board import Board
 from labctl.errors import BoardFault, LimitExceeded, Misbehaved, Outputs, Refused
-from labctl.making import Identified
+from labctl.making import Identified, Ready
 from labctl.pulse import Flag, Floats, Pulse, Purpose, Trace
 from labctl.stacked.inference import Computed
 from labctl.stacked.layout import parts_of, seats_of, spec_of
@@ -50,6 +50,11 @@ class StackedBoard(Board):
         """Of all parts that know it."""
         told = (part.identity() for part in self._parts if isinstance(part, Identified))
         return "; ".join(filter(None, told))
+
+    def ready(self) -> str:
+        """What all parts found that can tell; `Unavailable` for the first that lacks something."""
+        told = [part.ready() for part in self._parts if isinstance(part, Ready)]
+        return "; ".join(told) or "nothing else is needed"
 
     def _open(self) -> None:
         for part in self._parts:

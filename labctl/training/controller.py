@@ -117,7 +117,7 @@ def train(
     outcomes = tuple[Outcome, ...]()
     if how.learning.transfer:
         outcomes = yield from adjust(spec, assignment, present, how, spent or {}, known)
-    learnt = yield from learn(spec, assignment, outcomes, how, spent or {}, known)
+    learnt = yield from learn(spec, assignment, present, outcomes, how, spent or {}, known)
     final = yield from examine(spec, sites, how.reading)
     conductances = np.full(len(spec.sites), np.nan)
     conductances[sites] = [final[site] for site in sites]
@@ -138,6 +138,7 @@ def train(
 def learn(
     spec: Spec,
     assignment: Assignment,
+    present: Mapping[int, float],
     outcomes: Sequence[Outcome],
     how: Training,
     spent: Mapping[int, Spent],
@@ -145,7 +146,8 @@ def learn(
 ) -> Plan[Learnt | None]:
     """Let the chip learn by the rule that was chosen, from the `outcomes` of the transfer, if any.
 
-    New targets are missed by what the first ones were missed by; caps hold for all that was `spent`.
+    New targets are missed by what the first ones were missed by; caps hold for all that was `spent`;
+    `present` is what sites read [S] before the transfer: shorts are left alone.
     """
 
     def program(
@@ -155,7 +157,8 @@ def learn(
 
     missed = error_factors(how.missed, len(spec.sites))
     before = {**spent, **{outcome.site: outcome.spent for outcome in outcomes}}
-    hands = Hands(how.inference, how.reading, how.programming, missed, before, program)
+    shorts = frozenset(site for site, now in present.items() if looks_short(spec, site, now))
+    hands = Hands(how.inference, how.reading, how.programming, missed, before, program, shorts)
     if how.learning.rule == "fine_tuning":
         return (yield from fine_tune(spec, assignment, how.learning, hands, outcomes))
     if how.learning.rule != "none":
@@ -188,7 +191,9 @@ def _resets(spec: Spec, sites: Sequence[int], how: Reset) -> list[Pulse]:
 
 def reset(spec: Spec, present: Mapping[int, float], how: Training) -> Plan[dict[int, float]]:
     """One reset pulse on each of these sites, by what they read [S], then what they read; none on a short."""
-    yield _resets(spec, [site for site, now in present.items() if not looks_short(spec, site, now)], how.reset)
+    yield _resets(
+        spec, [site for site, now in present.items() if not looks_short(spec, site, now)], how.reset
+    )
     return (yield from examine(spec, list(present), how.reading))
 
 

@@ -144,3 +144,5 @@ class Hands:
     """By site: what programming has cost before, transfer included."""
     program: Callable[[Mapping[int, float], Floats, Mapping[int, Spent]], Plan[tuple[Outcome, ...]]]
     """Bring sites from their present conductances [S] to targets [S], shape (sites,), with what was spent."""
+    short: frozenset[int] = frozenset()
+    """Sites that read as shorts before anything was sent to them."""

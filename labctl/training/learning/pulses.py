@@ -48,7 +48,7 @@ class _Pupil:
         self._rule = rule_of(spec, assignment, how, hands.programming)
         self._pixels = noisy_pixels(assignment, how, self._rule.epochs)
         self._order = [int(site) for site in assignment.placement.order()]
-        self.frozen = dict[int, str]()
+        self.frozen = dict.fromkeys(sorted(hands.short), str(Ending.SHORT))
         self.epochs = list[Epoch]()
         self._spent = dict(hands.spent)
         self._pulses = 0
