@@ -39,9 +39,9 @@ from benchmarks.emulated import (
 )
 from benchmarks.table import Table
 from drivers.keithley2450 import Keithley2450Language
+from drivers.languages.scpi import Scpi
 from drivers.links import connect
-from drivers.scpi import Scpi
-from drivers.source_meter import Setup
+from drivers.source_meters.source_meter import Setup
 
 ROUNDS = 5
 RUN_SECONDS = 0.3

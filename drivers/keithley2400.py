@@ -24,13 +24,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from drivers.numbers import wire
-from drivers.scpi_meter import ScpiSourceMeter
-from drivers.smu_replies import bits, column
-from drivers.smu_settings import KeithleySettings, SourceMeterSettings
-from drivers.source_board import SourceMeterBoard
-from drivers.source_meter import Reach, Readings
-from drivers.transport import Transport
+from drivers.languages.numbers import wire
+from drivers.links.transport import Transport
+from drivers.source_meters.board import SourceMeterBoard
+from drivers.source_meters.replies import bits, column
+from drivers.source_meters.scpi_meter import ScpiSourceMeter
+from drivers.source_meters.settings import KeithleySettings, SourceMeterSettings
+from drivers.source_meters.source_meter import Reach, Readings
 from labctl.pulse import Flag, Floats
 
 REACH = Reach(

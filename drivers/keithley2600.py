@@ -22,12 +22,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from drivers.dead_socket import KEITHLEY
-from drivers.smu_settings import SourceMeterSettings
-from drivers.source_board import SourceMeterBoard
-from drivers.source_meter import Reach
-from drivers.transport import Transport
-from drivers.tsp_meter import TspSourceMeter
+from drivers.links.dead_socket import KEITHLEY
+from drivers.links.transport import Transport
+from drivers.source_meters.board import SourceMeterBoard
+from drivers.source_meters.settings import SourceMeterSettings
+from drivers.source_meters.source_meter import Reach
+from drivers.source_meters.tsp_meter import TspSourceMeter
 
 REACH_40 = Reach(
     name="Keithley 2600B (40 V)",

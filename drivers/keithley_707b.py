@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from drivers.checked_switchbox import CheckedSwitchBox
-from drivers.numbers import Identity, numbers
-from drivers.switchbox import Channel, SwitchSettings
-from drivers.tsp import Tsp
+from drivers.languages.numbers import Identity, numbers
+from drivers.languages.tsp import Tsp
+from drivers.switch_boxes.checked import CheckedSwitchBox
+from drivers.switch_boxes.switchbox import Channel, SwitchSettings
 from labctl.errors import Refused
 from labctl.quantity import quoted
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drivers.checked_switchbox import CheckedSwitchBox
-from drivers.numbers import Identity
-from drivers.scpi import Scpi
-from drivers.switchbox import Channel, SwitchSettings
+from drivers.languages.numbers import Identity
+from drivers.languages.scpi import Scpi
+from drivers.switch_boxes.checked import CheckedSwitchBox
+from drivers.switch_boxes.switchbox import Channel, SwitchSettings
 from labctl.errors import Refused
 from labctl.quantity import quoted
 

@@ -1,9 +1,9 @@
 """Knowm's Memristor Discovery boards (V2 in modes 1 and 2, V1, V0) on a Digilent Analog Discovery 2 or 3.
 
 A V2 board is 1 x 16 in mode 1 and 2 x 8 in mode 2, V1 and V0 are 1 x 8; every column is at ground, each site
-has its switch, all rows share W1. Lists of pulses become runs of the generator (`drivers.discovery_waves`),
-captures become traces (`drivers.discovery_traces`), offsets are measured with the switches
-(`drivers.discovery_calibration`).
+has its switch, all rows share W1. Lists of pulses become runs of the generator (`drivers.discovery.waves`),
+captures become traces (`drivers.discovery.traces`), offsets are measured with the switches
+(`drivers.discovery.calibration`).
 
 Opening: generator to zero, switches open, then the supplies of the switches; closing the other way round,
 each step by itself. `OnClose` is set so that the device shuts down with its handle, whoever closes it.
@@ -20,15 +20,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from drivers import discovery_calibration as calibration
-from drivers.analog_discovery import BUFFER, CLOCK, TABLE, Discovery, Listening, Wave, tried
-from drivers.discovery_calibration import Calibration, Looks
-from drivers.discovery_circuits import Node, wiring
-from drivers.discovery_settings import DiscoverySettings
-from drivers.discovery_spec import spec_of
-from drivers.discovery_traces import Bench, as_asked, traces_of
-from drivers.discovery_waves import Run, runs, table_of
-from drivers.dwf import Library
+from drivers.discovery import calibration
+from drivers.discovery.analog_discovery import BUFFER, CLOCK, TABLE, Discovery, Listening, Wave, tried
+from drivers.discovery.calibration import Calibration, Looks
+from drivers.discovery.circuits import Node, wiring
+from drivers.discovery.dwf import Library
+from drivers.discovery.settings import DiscoverySettings
+from drivers.discovery.spec import spec_of
+from drivers.discovery.traces import Bench, as_asked, traces_of
+from drivers.discovery.waves import Run, runs, table_of
 from labctl.board import Board
 from labctl.errors import BoardFault, LabError, Misbehaved, Outputs, Refused
 from labctl.ownership import Holding

@@ -26,8 +26,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from drivers.ktram_settings import LONGEST, SHORTEST, KtRamServerSettings, spec_of
-from drivers.ktram_web import Web
+from drivers.ktram_parts.settings import LONGEST, SHORTEST, KtRamServerSettings, spec_of
+from drivers.ktram_parts.web import Web
 from drivers.levels import Level, levels
 from labctl.board import Board
 from labctl.errors import BoardFault, LabError, Outputs, Refused, Unavailable

@@ -1,6 +1,6 @@
 """OpenMENA: an open 8 x 8 crossbar board on an Arduino Due, over serial. Tried on emulators only.
 
-Follows the public firmware (`drivers.openmena_firmware`) and arXiv:2511.03747; the schematic of the sense
+Follows the public firmware (`openmena_parts.firmware`) and arXiv:2511.03747; the schematic of the sense
 amplifiers was not read, so what they make of a current is a setting that is to be measured (`sense`: the
 volts at the converter of a known resistor, by its current).
 
@@ -29,7 +29,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from drivers.links import connect
-from drivers.openmena_firmware import (
+from drivers.openmena_parts.firmware import (
     ADC_CODES,
     ADC_VOLTS,
     LINES,
@@ -38,8 +38,8 @@ from drivers.openmena_firmware import (
     Codes,
     Firmware,
 )
-from drivers.openmena_settings import OpenMenaSettings, refuse_out_of_reach, spec_of
-from drivers.openmena_steps import Looks, Rest, Step, Train, steps, volts_of
+from drivers.openmena_parts.settings import OpenMenaSettings, refuse_out_of_reach, spec_of
+from drivers.openmena_parts.steps import Looks, Rest, Step, Train, steps, volts_of
 from labctl.board import Board
 from labctl.errors import LabError, Outputs, Unavailable
 from labctl.ownership import Holding

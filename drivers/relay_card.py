@@ -15,9 +15,9 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 
-from drivers.checked_switchbox import CheckedSwitchBox
-from drivers.numbers import Identity
-from drivers.switchbox import Channel, SwitchSettings
+from drivers.languages.numbers import Identity
+from drivers.switch_boxes.checked import CheckedSwitchBox
+from drivers.switch_boxes.switchbox import Channel, SwitchSettings
 from labctl.errors import BoardHung, Refused
 from labctl.quantity import quoted
 

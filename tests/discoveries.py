@@ -5,7 +5,7 @@ from typing import Any
 
 from drivers.knowm_discovery import DiscoveryBoard
 from labctl.config import build
-from sim_backend.emulators.discovery import AnalogDiscovery
+from sim_backend.emulators.discovery.device import AnalogDiscovery
 from sim_backend.emulators.dwf import USB
 
 EMULATED = "sim_backend.emulators.dwf:EmulatedDwf"

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from drivers.stream import CHUNK, StreamLink
+from drivers.links.stream import CHUNK, StreamLink
 
 
 class MemoryLink(StreamLink):

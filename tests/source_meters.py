@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from drivers.keithley2400 import Keithley2400
 from drivers.keithley2450 import Keithley2450
 from drivers.keysight_b2900 import KeysightB2900
-from drivers.source_board import SourceMeterBoard
+from drivers.source_meters.board import SourceMeterBoard
 from labctl.addressing import select
 from labctl.board import Board
 from labctl.config import build
@@ -16,8 +16,8 @@ from labctl.errors import BoardFault
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.shapes import square
 from sim_backend.emulators import keithley2400, keithley2450, keysight_b2900
-from sim_backend.emulators.server import on_pty, on_tcp
-from sim_backend.emulators.terminals import Resistors, Terminals
+from sim_backend.emulators.behind.terminals import Resistors, Terminals
+from sim_backend.emulators.serving.server import on_pty, on_tcp
 from sim_backend.settings import SimulatedSettings
 
 KINDS: dict[str, tuple[type[SourceMeterBoard], Any]] = {

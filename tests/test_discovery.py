@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from drivers.discovery_circuits import Node, wiring
-from drivers.discovery_waves import edges_of, means, runs, table_of
+from drivers.discovery.circuits import Node, wiring
+from drivers.discovery.waves import edges_of, means, runs, table_of
 from drivers.knowm_discovery import DiscoveryBoard
 from labctl.addressing import drive, level, select, wait
 from labctl.bench import Bench

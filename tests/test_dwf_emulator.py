@@ -18,11 +18,14 @@ from pydwf import (
 )
 
 from labctl.errors import BadConfig
-from sim_backend.emulators import dwf, dwf_generator, dwf_scope, dwf_statics
-from sim_backend.emulators.discovery import AnalogDiscovery
-from sim_backend.emulators.discovery_settings import DiscoverySettings
+from sim_backend.emulators import dwf
+from sim_backend.emulators.discovery import generator as dwf_generator
+from sim_backend.emulators.discovery import scope as dwf_scope
+from sim_backend.emulators.discovery import statics as dwf_statics
+from sim_backend.emulators.discovery.device import AnalogDiscovery
+from sim_backend.emulators.discovery.settings import DiscoverySettings
 from sim_backend.emulators.dwf import USB, EmulatedDwf, EmulatedDwfDevice
-from sim_backend.emulators.witness import Witness
+from sim_backend.emulators.serving.witness import Witness
 
 PAIRS = [
     (dwf.EmulatedDwf, pydwf.DwfLibrary, {"sleep"}),

@@ -15,11 +15,11 @@ import serial
 
 from labctl.cli import run
 from labctl.errors import BadConfig
+from sim_backend.emulators.behind.terminals import Resistors, Terminals
 from sim_backend.emulators.catalogue import BOARDS, KINDS, make
 from sim_backend.emulators.rig import Rig, read, settings_of
-from sim_backend.emulators.server import running
-from sim_backend.emulators.terminals import Resistors, Terminals
-from sim_backend.emulators.witness import Witness
+from sim_backend.emulators.serving.server import running
+from sim_backend.emulators.serving.witness import Witness
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from labctl.config import build
+from sim_backend.emulators.behind.terminals import Resistors, Terminals
+from sim_backend.emulators.k2450.stored import LIMITED, ON, READ_BACK
 from sim_backend.emulators.keithley2400 import Keithley2400
 from sim_backend.emulators.keithley2450 import Keithley2450
-from sim_backend.emulators.keithley2450_stored import LIMITED, ON, READ_BACK
 from sim_backend.emulators.keysight_b2900 import KeysightB2900
-from sim_backend.emulators.terminals import Resistors, Terminals
-from sim_backend.emulators.witness import Witness
+from sim_backend.emulators.serving.witness import Witness
 from sim_backend.settings import SimulatedSettings
 
 VOLTS, WIDTH = 1.0, 1e-3

@@ -1,5 +1,7 @@
-"""The experiment of the network board, unmodified, on boards and instruments that are emulated: through the guard,
-the drivers and the bytes, down to simulated devices. ngspice is the witness for what it cost."""
+"""The experiment of the network board, unmodified, on emulated boards and instruments.
+
+It goes through guard, drivers and bytes down to simulated devices; ngspice is the witness for what it cost.
+"""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -21,7 +23,7 @@ from labctl.session import run
 from labctl.training.assignment import assign
 from labctl.training.controller import Trained, train
 from sim_backend.emulators.rig import Rig, settings_of
-from sim_backend.emulators.server import running
+from sim_backend.emulators.serving.server import running
 from tests.boards import ngspice
 
 ROOT = Path(__file__).parents[1]

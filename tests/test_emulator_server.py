@@ -12,13 +12,13 @@ import pytest
 import serial
 
 from labctl.errors import BadConfig, Unavailable
-from sim_backend.emulators.faults import parse
-from sim_backend.emulators.instrument import Emulated
+from sim_backend.emulators.behind.terminals import Resistors, Terminals
 from sim_backend.emulators.keithley2400 import Keithley2400
 from sim_backend.emulators.keithley2450 import Keithley2450
 from sim_backend.emulators.keysight_b2900 import KeysightB2900
-from sim_backend.emulators.server import PtyLink, TcpLink, on_pty, on_tcp, running
-from sim_backend.emulators.terminals import Resistors, Terminals
+from sim_backend.emulators.serving.faults import parse
+from sim_backend.emulators.serving.instrument import Emulated
+from sim_backend.emulators.serving.server import PtyLink, TcpLink, on_pty, on_tcp, running
 
 READ = b":READ?\n"
 

@@ -14,14 +14,14 @@ from labctl.pulse import Purpose
 from labctl.shapes import square
 from sim_backend.compact import CompactBoard
 from sim_backend.devices.equations import current, prepared, rate
-from sim_backend.emulators.instrument import Clock
+from sim_backend.emulators.behind.terminals import Resistors, Terminals
 from sim_backend.emulators.keithley2400 import MODEL, Keithley2400
 from sim_backend.emulators.keithley2450 import Keithley2450
 from sim_backend.emulators.keysight_b2900 import KeysightB2900
-from sim_backend.emulators.smu import Smu
-from sim_backend.emulators.smu_model import Seen, Unfit
-from sim_backend.emulators.smu_run import Do, Measure, Runner, Wait
-from sim_backend.emulators.terminals import Resistors, Terminals
+from sim_backend.emulators.serving.instrument import Clock
+from sim_backend.emulators.smu.core import Smu
+from sim_backend.emulators.smu.model import Seen, Unfit
+from sim_backend.emulators.smu.run import Do, Measure, Runner, Wait
 from sim_backend.settings import SimulatedSettings
 
 KINDS: dict[str, Callable[..., Any]] = {

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from drivers.keithley2450 import Keithley2450
+from drivers.languages.scpi import Scpi
 from drivers.links import connect
-from drivers.scpi import Scpi
 from labctl import cli, doctor
 from labctl.errors import BoardGone, BoardHung, InUse, Misbehaved, Outputs, Refused, Unavailable
 from tests.peers import Line, peer

@@ -299,7 +299,7 @@ def test_fault_31_nothing_is_trained_on_a_bench_whose_calibration_is_too_old(tmp
     characterization_run.begin(what, tmp_path, "measured", nobody)  # it is how one calibrates
 
 
-# ---- 26, 33: the trace is what counts -------------------------------------------------------------------
+# ---- 26, 33: the trace is what counts ------------------------------------------------------------------
 
 
 class Slow(NullBoard):

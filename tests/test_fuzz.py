@@ -16,11 +16,11 @@ from functools import partial
 
 import pytest
 
+from drivers.languages.numbers import NONE_FROM, identity, number, numbers, reals
+from drivers.languages.scpi import Scpi, same_word
 from drivers.links import connect
-from drivers.numbers import NONE_FROM, identity, number, numbers, reals
-from drivers.scpi import Scpi, same_word
-from drivers.stream import CHUNK
-from drivers.transport import MOST_BYTES
+from drivers.links.stream import CHUNK
+from drivers.links.transport import MOST_BYTES
 from labctl.errors import LabError, Misbehaved, Outputs
 from tests.garbled import garbled
 from tests.memory_link import MemoryLink

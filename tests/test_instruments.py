@@ -16,7 +16,7 @@ from labctl.console import Exit
 from labctl.instruments import Connected, connected, described
 from labctl.ownership import Holding
 from sim_backend.emulators.openmena import OpenMena
-from sim_backend.emulators.server import on_pty
+from sim_backend.emulators.serving.server import on_pty
 
 NASTY = "KEITHLEY [/] \x1b[31m2450\n"
 

@@ -10,7 +10,7 @@ import drivers.keithley2400 as module
 from drivers.keithley2400 import Keithley2400, Keithley2400Language
 from labctl.errors import LimitExceeded
 from labctl.pulse import Flag
-from sim_backend.emulators.smu_run import Wait
+from sim_backend.emulators.smu.run import Wait
 from tests.source_meters import (
     TRANSCRIPTS,
     built,

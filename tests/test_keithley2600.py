@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from drivers.keithley2600 import Keithley2600, Keithley2600Of40Volts, Keithley2600Settings
-from drivers.source_meter import Setup
-from drivers.tsp_meter import TspSourceMeter
+from drivers.source_meters.source_meter import Setup
+from drivers.source_meters.tsp_meter import TspSourceMeter
 from labctl.config import build
 from labctl.contract import LAWS, PROGRAMMING_LAWS
 from labctl.contract.probe import DoesNotApply, Law
@@ -20,7 +20,7 @@ from labctl.errors import BoardFault, BoardGone, BoardHung, LabError, LimitExcee
 from labctl.pulse import Flag
 from labctl.reading import conductance
 from sim_backend.emulators.keithley2600 import Keithley2600 as Emulator
-from sim_backend.emulators.witness import Witness
+from sim_backend.emulators.serving.witness import Witness
 from tests import source_meters
 from tests.source_meters import Rig, device, reading, resistor, rig, writing
 
@@ -345,7 +345,7 @@ def test_fault_20_an_interlock_that_opens_is_told(found: Rig) -> None:
 
 
 def test_fault_21_a_run_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drivers.smu_player.MARGIN", 0.1)
+    monkeypatch.setattr("drivers.source_meters.player.MARGIN", 0.1)
     with bench(deadline="300 ms") as found, found.board as board:
         board.apply([reading(board)])
         found.instrument.suffer("busy", "")

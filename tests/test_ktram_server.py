@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from drivers.ktram_parts.web import Web
 from drivers.ktram_server import KtRamServerBoard, KtRamServerSettings
-from drivers.ktram_web import Web
 from labctl.addressing import drive, level, select
 from labctl.bench import Bench
 from labctl.board import Board

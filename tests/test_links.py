@@ -15,11 +15,11 @@ from types import FrameType
 
 import pytest
 
+from drivers.languages.scpi import Scpi
 from drivers.links import connect
-from drivers.scpi import Scpi
-from drivers.stream import StreamLink
-from drivers.tcp import TcpLink
-from drivers.transport import MOST_BYTES
+from drivers.links.stream import StreamLink
+from drivers.links.tcp import TcpLink
+from drivers.links.transport import MOST_BYTES
 from labctl.errors import BadConfig, BoardFault, BoardGone, BoardHung, InUse, Outputs, Refused, Unavailable
 from tests.peers import Line, lines, over_tcp, peer, wait_readable
 

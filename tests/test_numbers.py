@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.numbers import NONE_FROM, NoNumber, identity, number, numbers, reals, wire
+from drivers.languages.numbers import NONE_FROM, NoNumber, identity, number, numbers, reals, wire
 from labctl.errors import BoardFault, LabError, Outputs, Refused
 
 

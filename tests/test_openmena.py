@@ -12,7 +12,7 @@ import pytest
 
 from drivers import openmena
 from drivers.openmena import OpenMenaBoard, OpenMenaSettings
-from drivers.openmena_firmware import Codes, column_text, row_text
+from drivers.openmena_parts.firmware import Codes, column_text, row_text
 from labctl.addressing import drive, level, multiply, read_row, select, wait
 from labctl.bench import Bench
 from labctl.board import Board
@@ -24,7 +24,7 @@ from labctl.pulse import Flag, Pulse, Purpose
 from labctl.reading import row_conductances
 from labctl.shapes import square, triangle
 from sim_backend.emulators.openmena import OpenMena
-from sim_backend.emulators.server import on_pty, on_tcp
+from sim_backend.emulators.serving.server import on_pty, on_tcp
 
 LOOK = 0.9
 PASSED_OVER = {

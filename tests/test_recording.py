@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.languages.scpi import Scpi
 from drivers.links import connect
-from drivers.recording import Recorder, Replay
-from drivers.scpi import Scpi
-from drivers.transcript import HEAD, escaped, read
+from drivers.links.recording import Recorder, Replay
+from drivers.links.transcript import HEAD, escaped, read
 from labctl.errors import (
     BadData,
     BoardFault,

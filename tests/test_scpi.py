@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from drivers.numbers import NoNumber
-from drivers.scpi import MOST_ERRORS, Scpi, same_word
+from drivers.languages.numbers import NoNumber
+from drivers.languages.scpi import MOST_ERRORS, Scpi, same_word
 from labctl.errors import BoardFault, BoardHung, Refused
 from tests.memory_link import MemoryLink
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.smu_runs import MOST_REST, Planner
-from drivers.source_meter import Reach, Readings
-from drivers.steps import common_step, shape
-from drivers.traces import Assembler
+from drivers.source_meters.runs import MOST_REST, Planner
+from drivers.source_meters.source_meter import Reach, Readings
+from drivers.source_meters.steps import common_step, shape
+from drivers.source_meters.traces import Assembler
 from labctl.errors import BoardFault, LimitExceeded
 from labctl.limits import Limits
 from labctl.objections import objections

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drivers import smu_player
-from drivers.source_board import SourceMeterBoard
+from drivers.source_meters import player as smu_player
+from drivers.source_meters.board import SourceMeterBoard
 from labctl.addressing import read_row, select
 from labctl.contract import LAWS, PROGRAMMING_LAWS
 from labctl.contract.probe import DoesNotApply, Law
@@ -17,9 +17,9 @@ from labctl.errors import BoardFault, BoardHung, InUse, Misbehaved, Outputs, Una
 from labctl.pulse import Flag, Purpose, Trace
 from labctl.reading import conductance
 from labctl.shapes import square
+from sim_backend.emulators.behind.terminals import Resistors, Terminals
 from sim_backend.emulators.keysight_34970a import Keysight34970A
-from sim_backend.emulators.server import on_tcp
-from sim_backend.emulators.terminals import Resistors, Terminals
+from sim_backend.emulators.serving.server import on_tcp
 from tests.boards import compact
 from tests.source_meters import KINDS, built, device, meddle, reading, resistor, rig, writing
 

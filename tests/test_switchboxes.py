@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drivers.keithley2600 import Keithley2600 as SourceBoard
-from drivers.switchbox import Channel, SwitchBox, SwitchSettings, switch_box
+from drivers.switch_boxes.switchbox import Channel, SwitchBox, SwitchSettings, switch_box
 from labctl.addressing import select
 from labctl.config import build
 from labctl.errors import (
@@ -27,12 +27,12 @@ from labctl.errors import (
 from labctl.pulse import Purpose
 from labctl.reading import conductance
 from labctl.shapes import square
+from sim_backend.emulators.behind.terminals import Resistors, Terminals
 from sim_backend.emulators.keithley2600 import Keithley2600
 from sim_backend.emulators.keithley_707b import Keithley707B, Keithley3706A
 from sim_backend.emulators.keysight_34970a import Keysight34970A
 from sim_backend.emulators.relay_card import RelayCard
-from sim_backend.emulators.server import on_pty, on_tcp
-from sim_backend.emulators.terminals import Resistors, Terminals
+from sim_backend.emulators.serving.server import on_pty, on_tcp
 
 TRANSCRIPTS = Path(__file__).with_name("transcripts")
 Serve = Callable[..., AbstractContextManager[str]]
@@ -147,7 +147,7 @@ def test_break_before_make(served: tuple[Kind, Any, SwitchBox], monkeypatch: pyt
 def test_relays_settle_before_and_after(served: tuple[Kind, Any, SwitchBox], monkeypatch) -> None:
     kind, _, box = served
     naps: list[float] = []
-    monkeypatch.setattr("drivers.checked_switchbox.time.sleep", naps.append)
+    monkeypatch.setattr("drivers.switch_boxes.checked.time.sleep", naps.append)
     box.select([kind.channels[0]])
     assert naps == [box.settle_seconds] * 2
     box.select([kind.channels[0]])
@@ -443,7 +443,7 @@ def test_channels_of_another_box_are_refused(kind: str, channels: list[object]) 
         switch_box(settings(BOXES[kind], "tcp://127.0.0.1:1", channels))
 
 
-@pytest.mark.parametrize("path", ["drivers.nothing:Box", "drivers.tcp:TcpLink", "no"])
+@pytest.mark.parametrize("path", ["drivers.nothing:Box", "drivers.links.tcp:TcpLink", "no"])
 def test_a_class_that_is_no_switch_box(path: str) -> None:
     table = {"class": path, "address": "tcp://h:1", "channels": [101]}
     with pytest.raises(Refused):

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.languages.tsp import Tsp as Language
 from drivers.links import connect
-from drivers.tsp import Tsp as Language
 from labctl.errors import BoardFault, BoardHung, Refused
-from sim_backend.emulators.instrument import Clock
-from sim_backend.emulators.lua_parser import parse
-from sim_backend.emulators.lua_words import LuaSyntaxError
-from sim_backend.emulators.server import on_tcp
-from sim_backend.emulators.tsp import Tsp
+from sim_backend.emulators.lua.parser import parse
+from sim_backend.emulators.lua.words import LuaSyntaxError
+from sim_backend.emulators.serving.instrument import Clock
+from sim_backend.emulators.serving.server import on_tcp
+from sim_backend.emulators.tsp.language import Tsp
 
 IDENTITY = ("Keithley Instruments Inc.", "Model 0", "1", "1.0")
 

@@ -19,7 +19,7 @@ from labctl.console import Exit
 from labctl.errors import Refused
 
 RIG = "sim_backend.emulators.rig"
-WITNESS = "sim_backend.emulators.witness:Witness"
+WITNESS = "sim_backend.emulators.serving.witness:Witness"
 FORM = "an installed sim_backend"
 KINDS = "sim_backend.emulators.catalogue:KINDS"
 

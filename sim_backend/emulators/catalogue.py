@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from labctl.errors import BadConfig
 from labctl.importing import named
-from sim_backend.emulators.instrument import Instrument
-from sim_backend.emulators.terminals import Terminals
-from sim_backend.emulators.witness import Witness
+from sim_backend.emulators.behind.terminals import Terminals
+from sim_backend.emulators.serving.instrument import Instrument
+from sim_backend.emulators.serving.witness import Witness
 
 KINDS: dict[str, str] = {
     "keithley2400": "sim_backend.emulators.keithley2400:Keithley2400",

@@ -18,12 +18,12 @@ from pydwf import DwfDeviceParameter, DwfEnumFilter, DwfErrorCode, DwfLibraryErr
 
 from labctl.config import build
 from labctl.pulse import Floats
-from sim_backend.emulators.discovery import AnalogDiscovery
-from sim_backend.emulators.discovery_settings import DiscoverySettings, Generator, Scope
-from sim_backend.emulators.dwf_calls import GONE, met, within
-from sim_backend.emulators.dwf_generator import EmulatedAnalogOut
-from sim_backend.emulators.dwf_scope import EmulatedAnalogIn
-from sim_backend.emulators.dwf_statics import EmulatedAnalogIO, EmulatedDigitalIO
+from sim_backend.emulators.discovery.calls import GONE, met, within
+from sim_backend.emulators.discovery.device import AnalogDiscovery
+from sim_backend.emulators.discovery.generator import EmulatedAnalogOut
+from sim_backend.emulators.discovery.scope import EmulatedAnalogIn
+from sim_backend.emulators.discovery.settings import DiscoverySettings, Generator, Scope
+from sim_backend.emulators.discovery.statics import EmulatedAnalogIO, EmulatedDigitalIO
 
 __all__ = ["USB", "EmulatedDwf", "EmulatedDwfDevice"]
 USB: dict[str, AnalogDiscovery] = {}

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sim_backend.emulators.keithley2400_readings import Readings
-from sim_backend.emulators.keithley2400_sweeps import MOST_CYCLES
-from sim_backend.emulators.scpi import Setting, command, none
-from sim_backend.emulators.scpi_values import Number, ScpiError, Switch, Words, words
-from sim_backend.emulators.smu_model import Scale, SmuModel, Wrong
-from sim_backend.emulators.smu_scpi import of_both, sizes, spans
+from sim_backend.emulators.k2400.readings import Readings
+from sim_backend.emulators.k2400.sweeps import MOST_CYCLES
+from sim_backend.emulators.scpi.parser import Setting, command, none
+from sim_backend.emulators.scpi.values import Number, ScpiError, Switch, Words, words
+from sim_backend.emulators.smu.model import Scale, SmuModel, Wrong
+from sim_backend.emulators.smu.scpi import of_both, sizes, spans
 
 MODEL = SmuModel(
     volts=Scale((0.2, 2.0, 20.0, 200.0), 210.0, 2.5e-5, 5e-6, 2e-6),

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from sim_backend.emulators.keithley2450_stored import BIRTH
-from sim_backend.emulators.keithley2450_sweeps import Sweeps
-from sim_backend.emulators.scpi import Setting, command, none, only
-from sim_backend.emulators.scpi_values import Number, ScpiError, Switch, Words, quoted, words
-from sim_backend.emulators.smu_model import Quantity, Scale, SmuModel, Wrong
-from sim_backend.emulators.smu_scpi import of_both, sizes, spans
+from sim_backend.emulators.k2450.stored import BIRTH
+from sim_backend.emulators.k2450.sweeps import Sweeps
+from sim_backend.emulators.scpi.parser import Setting, command, none, only
+from sim_backend.emulators.scpi.values import Number, ScpiError, Switch, Words, quoted, words
+from sim_backend.emulators.smu.model import Quantity, Scale, SmuModel, Wrong
+from sim_backend.emulators.smu.scpi import of_both, sizes, spans
 
 MODEL = SmuModel(
     volts=Scale((0.02, 0.2, 2.0, 20.0, 200.0), 210.0, 2.5e-6, 5e-7, 1e-6),

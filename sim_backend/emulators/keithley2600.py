@@ -8,18 +8,18 @@ Not here: digital lines, blenders, contact check, files, calibration, and `smub`
 
 from __future__ import annotations
 
-from sim_backend.emulators.instrument import Blocked, Clock
-from sim_backend.emulators.keithley2600_channel import Channel
-from sim_backend.emulators.keithley2600_parts import parts
-from sim_backend.emulators.keithley2600_trigger import Timers
-from sim_backend.emulators.lua_values import Attribute, LuaError, Part, Value, action
-from sim_backend.emulators.smu import Smu
-from sim_backend.emulators.smu_model import Scale, SmuModel, Unfit, Wrong
-from sim_backend.emulators.smu_run import Runner
-from sim_backend.emulators.terminals import Terminals
-from sim_backend.emulators.tsp import Tsp
-from sim_backend.emulators.tsp_output import PARAMETER
-from sim_backend.emulators.witness import Witness
+from sim_backend.emulators.behind.terminals import Terminals
+from sim_backend.emulators.k2600.channel import Channel
+from sim_backend.emulators.k2600.parts import parts
+from sim_backend.emulators.k2600.trigger import Timers
+from sim_backend.emulators.lua.values import Attribute, LuaError, Part, Value, action
+from sim_backend.emulators.serving.instrument import Blocked, Clock
+from sim_backend.emulators.serving.witness import Witness
+from sim_backend.emulators.smu.core import Smu
+from sim_backend.emulators.smu.model import Scale, SmuModel, Unfit, Wrong
+from sim_backend.emulators.smu.run import Runner
+from sim_backend.emulators.tsp.language import Tsp
+from sim_backend.emulators.tsp.output import PARAMETER
 
 _DECADES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from sim_backend.emulators.lua_values import (
+from sim_backend.emulators.behind.relays import Relays
+from sim_backend.emulators.behind.terminals import Terminals
+from sim_backend.emulators.lua.values import (
     Attribute,
     LuaError,
     Part,
@@ -20,9 +22,7 @@ from sim_backend.emulators.lua_values import (
     text,
     whole,
 )
-from sim_backend.emulators.relays import Relays
-from sim_backend.emulators.terminals import Terminals
-from sim_backend.emulators.tsp import Tsp
+from sim_backend.emulators.tsp.language import Tsp
 
 NO_CHANNEL = 1115
 """[not verified] Of a parameter that names no channel."""

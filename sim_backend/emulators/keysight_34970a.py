@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sim_backend.emulators.instrument import Clock
-from sim_backend.emulators.relays import Relays
-from sim_backend.emulators.scpi import command, none, only
-from sim_backend.emulators.scpi_common import Common
-from sim_backend.emulators.scpi_values import Number, ScpiError, channels
-from sim_backend.emulators.terminals import Terminals
+from sim_backend.emulators.behind.relays import Relays
+from sim_backend.emulators.behind.terminals import Terminals
+from sim_backend.emulators.scpi.common import Common
+from sim_backend.emulators.scpi.parser import command, none, only
+from sim_backend.emulators.scpi.values import Number, ScpiError, channels
+from sim_backend.emulators.serving.instrument import Clock
 
 CARDS = {
     "34901A": range(1, 23),

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sim_backend.emulators.instrument import Clock
-from sim_backend.emulators.keysight_b2900_channel import Channel
-from sim_backend.emulators.keysight_b2900_states import States
-from sim_backend.emulators.keysight_b2900_trains import SHORTEST_PULSE
-from sim_backend.emulators.scpi import Setting
-from sim_backend.emulators.scpi_values import Number, ScpiError, Switch, Words, words
-from sim_backend.emulators.smu import Smu
-from sim_backend.emulators.smu_model import Scale, SmuModel, Wrong
-from sim_backend.emulators.smu_scpi import of_both, sizes, spans
-from sim_backend.emulators.terminals import Terminals
-from sim_backend.emulators.witness import Witness
+from sim_backend.emulators.b2900.channel import Channel
+from sim_backend.emulators.b2900.states import States
+from sim_backend.emulators.b2900.trains import SHORTEST_PULSE
+from sim_backend.emulators.behind.terminals import Terminals
+from sim_backend.emulators.scpi.parser import Setting
+from sim_backend.emulators.scpi.values import Number, ScpiError, Switch, Words, words
+from sim_backend.emulators.serving.instrument import Clock
+from sim_backend.emulators.serving.witness import Witness
+from sim_backend.emulators.smu.core import Smu
+from sim_backend.emulators.smu.model import Scale, SmuModel, Wrong
+from sim_backend.emulators.smu.scpi import of_both, sizes, spans
 
 MODEL = SmuModel(
     volts=Scale((0.2, 2.0, 20.0, 200.0), 210.0, 5e-6, 1e-6, 2e-6),

@@ -17,7 +17,7 @@ from labctl.config import PositiveOhms, Section, Volts, build
 from labctl.errors import Refused
 from labctl.pulse import Bools, Floats, Pulse, Purpose
 from sim_backend.compact import CompactBoard
-from sim_backend.emulators.instrument import Emulated
+from sim_backend.emulators.serving.instrument import Emulated
 from sim_backend.simulated import SimulatedSettings
 
 LINES = 8

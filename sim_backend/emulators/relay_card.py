@@ -11,9 +11,9 @@ import re
 import string
 from collections.abc import Sequence
 
-from sim_backend.emulators.instrument import Emulated
-from sim_backend.emulators.relays import Relays
-from sim_backend.emulators.terminals import Terminals
+from sim_backend.emulators.behind.relays import Relays
+from sim_backend.emulators.behind.terminals import Terminals
+from sim_backend.emulators.serving.instrument import Emulated
 
 DIGITS = string.digits + string.ascii_uppercase
 """What relays are called, one at a time: 0 to 9, then letters."""

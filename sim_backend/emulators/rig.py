@@ -29,12 +29,12 @@ from pydantic import Field
 from labctl import tomlfile
 from labctl.config import Ohms, PositiveOhms, Section, Seed, build
 from labctl.errors import BadConfig
+from sim_backend.emulators.behind.terminals import Resistors, Terminals
 from sim_backend.emulators.catalogue import SWITCH_BOXES, known, make
-from sim_backend.emulators.instrument import Instrument
-from sim_backend.emulators.loop import Loop
-from sim_backend.emulators.server import Link, PtyLink, TcpLink
-from sim_backend.emulators.terminals import Resistors, Terminals
-from sim_backend.emulators.witness import Witness
+from sim_backend.emulators.serving.instrument import Instrument
+from sim_backend.emulators.serving.loop import Loop
+from sim_backend.emulators.serving.server import Link, PtyLink, TcpLink
+from sim_backend.emulators.serving.witness import Witness
 from sim_backend.settings import SimulatedSettings
 
 
@@ -59,7 +59,7 @@ class InstrumentSettings(Section):
     seed: Seed = 0
     """Of its noise."""
     fault: str = ""
-    """A fault script, as `sim_backend.emulators.faults` describes it."""
+    """A fault script, as `sim_backend.emulators.serving.faults` describes it."""
 
 
 class RigSettings(Section):

@@ -1,0 +1,1 @@
+"""What a Memristor Discovery board is made of: library, circuits, waves, captures."""

@@ -1,0 +1,1 @@
+"""What the kT-RAM server's board is made of."""

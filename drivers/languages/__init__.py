@@ -1,0 +1,1 @@
+"""What instruments say and are told: numbers, SCPI, TSP."""

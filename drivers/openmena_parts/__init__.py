@@ -1,0 +1,1 @@
+"""What the OpenMENA board is made of."""

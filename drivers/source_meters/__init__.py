@@ -1,0 +1,1 @@
+"""What source-measure units share: one board, whatever language they speak."""

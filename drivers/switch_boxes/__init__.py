@@ -1,0 +1,1 @@
+"""What switch boxes share: break before make, and read back."""

@@ -1,0 +1,1 @@
+"""What the emulated Keysight B2900 is made of."""

@@ -1,0 +1,1 @@
+"""The Analog Discovery at the level of its calls, with a Memristor Discovery board on it."""

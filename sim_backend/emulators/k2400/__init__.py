@@ -1,0 +1,1 @@
+"""What the emulated Keithley 2400 is made of."""

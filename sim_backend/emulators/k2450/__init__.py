@@ -1,0 +1,1 @@
+"""What the emulated Keithley 2450 is made of."""

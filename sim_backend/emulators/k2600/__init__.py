@@ -1,0 +1,1 @@
+"""What the emulated Keithley 2600B is made of."""

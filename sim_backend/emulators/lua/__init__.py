@@ -1,0 +1,1 @@
+"""The part of Lua that TSP scripts are written in."""

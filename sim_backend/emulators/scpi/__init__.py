@@ -1,0 +1,1 @@
+"""SCPI as an instrument hears it."""

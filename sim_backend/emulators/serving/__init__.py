@@ -1,0 +1,1 @@
+"""How an emulated instrument is reached: links, faults on them, and who watches."""

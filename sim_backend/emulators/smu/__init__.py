@@ -1,0 +1,1 @@
+"""A source-measure unit without a language."""

@@ -1,0 +1,1 @@
+"""TSP as an instrument hears it."""
