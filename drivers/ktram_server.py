@@ -77,6 +77,10 @@ class KtRamServerBoard(Board):
             return Outputs.UNKNOWN
         return Outputs.OFF
 
+    def _refuse(self, pulses: Sequence[Pulse]) -> None:
+        for pulse in pulses:
+            self._plan(pulse)
+
     def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
         planned = [self._plan(pulse) for pulse in pulses]
         for pulse, (site, plan) in zip(pulses, planned, strict=True):

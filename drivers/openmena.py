@@ -109,6 +109,10 @@ class OpenMenaBoard(Board):
             self._holding.release()
         return False
 
+    def _refuse(self, pulses: Sequence[Pulse]) -> None:
+        for pulse in pulses:
+            steps(pulse, self._codes)
+
     def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
         planned = [steps(pulse, self._codes) for pulse in pulses]
         for pulse, plan in zip(pulses, planned, strict=True):
