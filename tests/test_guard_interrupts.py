@@ -1,7 +1,6 @@
 """Ctrl-C at any bytecode of opening, driving and leaving a guarded board leaves nothing on.
 
-LABCTL_STEP sets which positions are tried: every 211th unless told, all of them (1) for the figure in the
-decision record.
+LABCTL_STEP sets which positions are tried: every 211th unless told, all of them with 1.
 """
 
 import json

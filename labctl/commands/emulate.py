@@ -57,14 +57,11 @@ def emulate(
         return Exit.DONE
     if kind is not None and rig is not None:
         raise Refused("a kind and a rig file are two rigs", allowed="one of both")
-    if rig is not None:
-        settings = named(f"{RIG}:read", "rig files", FORM)(rig)
-    else:
-        behind = {"ohms": resistor} if resistor else {"dopant": dopant, "columns": columns}
-        place = "resistors" if resistor else "device"
-        one = {"kind": kind, "link": "pty" if pty else "tcp", "port": port, "fault": fault}
-        tables = {place: behind | {"series": series}, "instrument": [one | {"realtime": realtime}]}
-        settings = named(f"{RIG}:settings_of", "rigs", FORM)(tables, "the command")
+    settings = (
+        named(f"{RIG}:read", "rig files", FORM)(rig)
+        if rig is not None
+        else _one(kind, port, pty, _behind(resistor, series, dopant, columns), fault, realtime)
+    )
     with ExitStack() as held:
         seen = held.enter_context(_witness(witness)) if witness else None
         _serve(named(f"{RIG}:Rig", "rigs", FORM)(settings, seen), as_json)
@@ -79,6 +76,22 @@ def _witness(path: Path) -> Any:
         return kind(path)
     except OSError as error:
         raise Refused(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _behind(resistor: list[str] | None, series: str, dopant: str, columns: int) -> dict[str, Any]:
+    """What stands behind the terminals, as a rig file would say it."""
+    if resistor:
+        return {"resistors": {"ohms": resistor, "series": series}}
+    return {"device": {"dopant": dopant, "series": series, "columns": columns}}
+
+
+def _one(kind: str | None, port: int, pty: bool, behind: dict[str, Any], fault: str, realtime: bool) -> Any:
+    """The rig of a single instrument."""
+    from labctl.importing import named
+
+    link = {"kind": kind, "link": "pty" if pty else "tcp", "port": port, "fault": fault, "realtime": realtime}
+    made = named(f"{RIG}:settings_of", "rigs", FORM)
+    return made({**behind, "instrument": [link]}, "the command")
 
 
 def _serve(rig: Any, as_json: bool) -> None:
