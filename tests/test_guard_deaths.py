@@ -1,6 +1,7 @@
 """Programs that die while a guarded lamp is on: the light goes out, whatever they die of.
 
-LABCTL_DEATHS sets how often each way is tried: 3 unless told, 100 for the figure in docs/decisions/0016-the-guard.md.
+LABCTL_DEATHS sets how often each way is tried: 3 unless told, 100 for the figure in
+docs/decisions/0016-the-guard.md.
 """
 
 import fcntl
