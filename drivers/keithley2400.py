@@ -15,8 +15,11 @@ it would stretch every level by two more conversions: the zero is measured once,
     ranges   :SOUR:VOLT:RANG  :SENS:CURR:PROT  :SENS:CURR:RANG, each read back
     steps    :SENS:CURR:NPLC  :SOUR:DEL, each read back
     read     :SOUR:LIST:VOLT …;:TRIG:COUN n;:READ?;:OUTP?;:SYST:ERR?        (never :MEAS?)
-    program  :TRAC:…  (store emptied)  :SOUR:LIST:VOLT …;:TRIG:COUN n;:INIT  :STAT:OPER:COND?  :TRAC:DATA?
+    program  :TRAC:…  (store emptied)  :SOUR:LIST:VOLT …;:TRIG:COUN n;:INIT
+             :STAT:OPER:COND?;:TRAC:POIN:ACT?  :TRAC:DATA?;:OUTP?;:SYST:ERR?
     off      :ABOR  :OUTP OFF  :OUTP?
+
+It has nothing that switches off at compliance: the limit holds, and the status word says so (`COMPLIANCE`).
 """
 
 from __future__ import annotations
@@ -77,7 +80,15 @@ class Keithley2400Language(ScpiSourceMeter):
     AMPS_RANGE = ":SENS:CURR:RANG"
     AMPS_LIMIT = ":SENS:CURR:PROT"
     LEVEL = ":SOUR:VOLT"
-    WATCHED = (":SOUR:FUNC", ":SOUR:VOLT:MODE", ":OUTP:SMOD", ":SYST:RSEN", ":SENS:FUNC", ":FORM:ELEM")
+    WATCHED = (
+        ":SOUR:FUNC",
+        ":SOUR:VOLT:MODE",
+        ":OUTP:SMOD",
+        ":ROUT:TERM",
+        ":SYST:RSEN",
+        ":SENS:FUNC",
+        ":FORM:ELEM",
+    )
     ZERO = ":SYST:AZER:STAT ONCE"
     INTERLOCK = ":OUTP:ENAB:TRIP"
 
@@ -86,6 +97,7 @@ class Keithley2400Language(ScpiSourceMeter):
     FIELDS = 4
     READ = ":READ?"
     START = ":INIT"
+    STATUS = ":STAT:OPER:COND?"  # [not verified: whether a real one answers in a sweep]
     CLEAR = ":TRAC:FEED:CONT NEV;:TRAC:CLE;:TRAC:POIN {count};:TRAC:FEED SENS;:TRAC:FEED:CONT NEXT"
     STORED = ":TRAC:POIN:ACT?"
     FETCH = ":TRAC:DATA?"
@@ -113,9 +125,8 @@ class Keithley2400Language(ScpiSourceMeter):
         status = bits(rows, 3, {Flag.OVER_RANGE: 1 | RANGE_LIMITED, Flag.COMPLIANCE: 1 << 3 | 1 << 4})
         return Readings(rows[:, 2], volts, amps, no_volts | no_amps | status)
 
-    def running(self) -> bool:
-        """By its operation condition register [not verified: whether a real one answers in a sweep]."""
-        return not self._whole(":STAT:OPER:COND?") & IDLE
+    def _busy(self, status: str) -> bool:
+        return not self._as_whole(status, self.STATUS) & IDLE
 
 
 class Keithley2400(SourceMeterBoard):

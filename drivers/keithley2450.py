@@ -12,8 +12,10 @@ the output is switched on, at 0 V.
     ranges   :SOUR:VOLT:RANG  :SOUR:VOLT:ILIM  :SENS:CURR:RANG, each read back
     steps    :SENS:CURR:NPLC  (read back)  :TRIG:BLOC:DEL:CONS
     read     :SOUR:LIST:VOLT …;:TRIG:BLOC:BRAN:COUN 7,n,4;:INIT;*WAI;:TRAC:DATA? …;:OUTP?;:SYST:ERR?
-    program  :TRAC:CLE  :SOUR:LIST:VOLT …;:INIT  :TRIG:STAT?  :TRAC:DATA?
+    program  :TRAC:CLE  :SOUR:LIST:VOLT …;:INIT  :TRIG:STAT?;:TRAC:ACT?  :TRAC:DATA? …;:OUTP?;:SYST:ERR?
     off      :ABOR  :OUTP OFF  :OUTP?
+
+It has nothing that switches off at compliance: the limit holds, and the status word says so (`COMPLIANCE`).
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ class Keithley2450Language(ScpiSourceMeter):
     AMPS_RANGE = ":SENS:CURR:RANG"
     AMPS_LIMIT = ":SOUR:VOLT:ILIM"
     LEVEL = ":SOUR:VOLT"
-    WATCHED = (":SOUR:FUNC", ":SENS:FUNC", ":OUTP:VOLT:SMOD", ":SENS:CURR:RSEN")
+    WATCHED = (":SOUR:FUNC", ":SENS:FUNC", ":OUTP:VOLT:SMOD", ":ROUT:TERM", ":SENS:CURR:RSEN")
     ZERO = ":SENS:AZER:ONCE"
     INTERLOCK = ":OUTP:INT:TRIP"
     TRIPPED = 0  # it answers 1 while the interlock is closed [not verified]
@@ -92,6 +94,7 @@ class Keithley2450Language(ScpiSourceMeter):
     FIELDS = 4
     READ = ":INIT;*WAI;:TRAC:DATA? 1,{count}," + f"{BUFFER},SOUR,READ,REL,SOURSTAT"
     START = ":INIT"
+    STATUS = ":TRIG:STAT?"
     CLEAR = f":TRAC:CLE {BUFFER}"
     STORED = f":TRAC:ACT? {BUFFER}"
     FETCH = ":TRAC:DATA? 1,{count}," + f"{BUFFER},SOUR,READ,REL,SOURSTAT"
@@ -135,9 +138,9 @@ class Keithley2450Language(ScpiSourceMeter):
         status = bits(rows, 3, {Flag.COMPLIANCE: 4 | 32})  # over-voltage protection; level limited
         return Readings(rows[:, 2], volts, amps, no_volts | no_amps | status)
 
-    def running(self) -> bool:
-        """By the state of its trigger model: "RUNNING;RUNNING;6"."""
-        return self._scpi.ask(":TRIG:STAT?").partition(";")[0].upper() in {"RUNNING", "WAITING"}
+    def _busy(self, status: str) -> bool:
+        """"RUNNING;RUNNING;6"."""
+        return status.partition(";")[0].upper() in {"RUNNING", "WAITING"}
 
 
 class Keithley2450(SourceMeterBoard):

@@ -10,11 +10,13 @@ channel:
 
     open     *IDN?  s.source.output  (left on: abort, s.abort(), s.source.levelv = 0, s.source.output = 0)
              errorqueue  format.asciiprecision  s.reset()  s.source.func, offmode, s.sense …, each read back
-    ranges   s.source.rangev  s.source.limiti  s.measure.rangei  s.trigger.source.limiti, each read back
+    ranges   s.source.levelv = 0  .rangev  .limiti  s.measure.rangei  s.trigger.source.limiti, each read back
     steps    s.measure.nplc  trigger.timer[1].delay  trigger.timer[2].delay, each read back
     read     s.trigger.source.listv(…) s.trigger.initiate() waitcomplete() printbuffer(…), one message
     program  s.trigger.source.listv(…) s.trigger.initiate()  status.operation.sweeping.condition  printbuffer
     off      abort  s.abort()  s.source.output = s.OUTPUT_OFF
+
+It has nothing that switches off at compliance: the limit holds, and the status word says so (`COMPLIANCE`).
 """
 
 from __future__ import annotations

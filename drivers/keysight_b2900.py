@@ -11,8 +11,11 @@ measurement, and so does this driver.
     ranges   :SOUR1:VOLT:RANG  :SENS1:CURR:PROT  :SENS1:CURR:RANG, each read back
     steps    :SENS1:CURR:APER  :SENS1:VOLT:APER  :TRIG1:TRAN:TIM  :TRIG1:ACQ:TIM  :TRIG1:ACQ:DEL, read back
     read     :SOUR1:LIST:VOLT …;:TRIG1:TRAN:COUN n;:TRIG1:ACQ:COUN n;:INIT (@1);*WAI;:FETC:ARR? (@1);…
-    program  :TRAC1:…  (store emptied)  :SOUR1:LIST:VOLT …;:INIT (@1)  :STAT:OPER:COND?  :TRAC1:DATA?
+    program  :TRAC1:…  (store emptied)  :SOUR1:LIST:VOLT …;:INIT (@1)
+             :STAT:OPER:COND?;:TRAC1:POIN:ACT?  :TRAC1:DATA?;:OUTP1?;:SYST:ERR?
     off      :ABOR (@1)  :OUTP1 OFF  :OUTP1?
+
+It switches itself off when its limit cuts in (`:OUTP1:PROT ON`): that ends the list, and is told.
 """
 
 from __future__ import annotations
@@ -57,6 +60,9 @@ class KeysightB2900Language(ScpiSourceMeter):
     OUTPUT = ":OUTP1"
     WORDS: ClassVar = {
         ":OUTP1:OFF:MODE": "HIZ",  # off is an open relay: nothing is held, nothing discharged into a device
+        ":OUTP1:HCAP": "OFF",
+        ":OUTP1:LOW": "GRO",  # Low Force is ground, as it was delivered
+        ":OUTP1:PROT": "ON",  # off at once when its limit cuts in: what took so much is to get no more
         ":OUTP1:ON:AUTO": "OFF",  # a run must not switch on what somebody has switched off
         ":OUTP1:OFF:AUTO": "OFF",
         ":SOUR1:FUNC:MODE": "VOLT",
@@ -76,12 +82,21 @@ class KeysightB2900Language(ScpiSourceMeter):
     AMPS_RANGE = ":SENS1:CURR:RANG"
     AMPS_LIMIT = ":SENS1:CURR:PROT"
     LEVEL = ":SOUR1:VOLT"
-    WATCHED = (":SOUR1:FUNC:MODE", ":SOUR1:VOLT:MODE", ":OUTP1:OFF:MODE", ":SENS1:REM", ":FORM:ELEM:SENS")
+    WATCHED = (
+        ":SOUR1:FUNC:MODE",
+        ":SOUR1:VOLT:MODE",
+        ":OUTP1:OFF:MODE",
+        ":OUTP1:PROT",
+        ":SENS1:REM",
+        ":FORM:ELEM:SENS",
+    )
     INTERLOCK = ":SYST:INT:TRIP"
+    TRIP = ":SENS1:CURR:PROT:TRIP"  # [not verified: that it still says so when the output is off]
 
     FIELDS = 4
     READ = ":INIT (@1);*WAI;:FETC:ARR? (@1)"
     START = ":INIT (@1)"
+    STATUS = ":STAT:OPER:COND?"
     CLEAR = ":TRAC1:FEED:CONT NEV;:TRAC1:CLE;:TRAC1:POIN {count};:TRAC1:FEED SENS;:TRAC1:FEED:CONT NEXT"
     STORED = ":TRAC1:POIN:ACT?"
     FETCH = ":TRAC1:DATA?"
@@ -111,9 +126,8 @@ class KeysightB2900Language(ScpiSourceMeter):
         status = bits(rows, 3, {Flag.COMPLIANCE: 1 << 1 | 1 << 2 | 1 << 3, Flag.OVER_RANGE: 1 << 4 | 1 << 13})
         return Readings(rows[:, 2], volts, amps, no_volts | no_amps | status)
 
-    def running(self) -> bool:
-        """By its operation condition register."""
-        return self._whole(":STAT:OPER:COND?") & IDLE != IDLE
+    def _busy(self, status: str) -> bool:
+        return self._as_whole(status, self.STATUS) & IDLE != IDLE
 
 
 class KeysightB2900(SourceMeterBoard):

@@ -25,12 +25,13 @@ from drivers.discovery.analog_discovery import BUFFER, CLOCK, TABLE, Discovery, 
 from drivers.discovery.calibration import Calibration, Looks
 from drivers.discovery.circuits import Node, wiring
 from drivers.discovery.dwf import Library
-from drivers.discovery.settings import DiscoverySettings
+from drivers.discovery.settings import PYDWF, DiscoverySettings
 from drivers.discovery.spec import spec_of
 from drivers.discovery.traces import Bench, as_asked, traces_of
 from drivers.discovery.waves import Run, runs, table_of
 from labctl.board import Board
 from labctl.errors import BoardFault, LabError, Misbehaved, Outputs, Refused
+from labctl.making import EMULATED
 from labctl.ownership import Holding
 from labctl.pulse import Pulse, Purpose, Trace
 
@@ -79,6 +80,11 @@ class DiscoveryBoard(Board):
     def identity(self) -> str:
         """Which Analog Discovery was opened last, and by which library; it tells no firmware."""
         return f"Analog Discovery {self._serial}, libdwf {self._library.version()}" if self._serial else ""
+
+    def addresses(self) -> list[str]:
+        """The one that is plugged in; or an emulator of the library."""
+        dwf, serial = self._settings.dwf, self._settings.serial
+        return [f"Analog Discovery {serial or ''} on USB" if dwf == PYDWF else f"{EMULATED}{dwf}"]
 
     # ---- open, safe, close --------------------------------------------------------------------
 

@@ -59,6 +59,10 @@ class KtRamServerBoard(Board):
         """The module that the server named when it was opened; it tells no firmware."""
         return self._told
 
+    def addresses(self) -> list[str]:
+        """Of the server."""
+        return [self._settings.address]
+
     # ---- the seam ---------------------------------------------------------------------------
 
     def _open(self) -> None:

@@ -76,6 +76,10 @@ class OpenMenaBoard(Board):
             )
         return f"{self._settings.address} can be opened; asking it would restart the board"
 
+    def addresses(self) -> list[str]:
+        """Of its port."""
+        return [self._settings.address]
+
     # ---- the seam ---------------------------------------------------------------------------
 
     def _open(self) -> None:

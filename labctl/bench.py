@@ -20,6 +20,7 @@ instrument's protocol with a simulated device behind it; a *replay* is a recordi
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -32,10 +33,15 @@ from labctl.energy import Tariff
 from labctl.errors import BadConfig
 from labctl.guard import Guarded, Guarding
 from labctl.guard.client import IDLE_SECONDS, LEASE_SECONDS
-from labctl.making import board_class, board_of
+from labctl.making import EMULATED, REPLAY, Wired, board_class, board_of
+from labctl.quantity import quoted
 
 RUN = "{run}"
 """Stands for the run's folder in the text values of `[board]`."""
+_HERE = re.compile(
+    r"(tcp|https?)://(127\.|localhost[:/]|\[::1\])|serial:///dev/(pts/|ttys)[0-9]|TCPIP[0-9]*::127\.|ASRL/dev/pts/"
+)
+"""Where an emulator may be: on this machine alone, or on a pseudo-terminal of it."""
 
 
 class TariffTable(Section):
@@ -148,7 +154,10 @@ class Bench:
 
     def unguarded(self, run: Path) -> Board:
         """A new board in this process: for what drives nothing."""
-        return board_of(self._class, self._table(run), f"{self.source} [board]")
+        board = board_of(self._class, self._table(run), f"{self.source} [board]")
+        if isinstance(board, Wired):
+            _refuse_other_kind(self.file.kind, board.addresses(), self.source)
+        return board
 
     def _table(self, run: Path) -> dict[str, Any]:
         return {key: _placed(value, run) for key, value in self.file.board.items()}
@@ -169,6 +178,23 @@ class Bench:
             allowed='stand_in = "the bench file of a simulated board"',
             todo="add it: a dry run drives nothing real",
         )
+
+
+def _refuse_other_kind(kind: str, addresses: Sequence[str], source: str) -> None:
+    """A real instrument by another name would be driven by dry runs, without a guard, or unasked."""
+    for address in addresses:
+        replayed, emulated = address.startswith(REPLAY), address.startswith(EMULATED)
+        fits = {
+            "board": not (replayed or emulated),
+            "emulator": emulated or _HERE.match(address) is not None,
+            "replay": replayed,
+        }
+        if not fits.get(kind, False):
+            raise BadConfig(
+                f'{source}: kind = "{kind}", and its board speaks to {quoted(address)}',
+                allowed="board: what is there; emulator: on this machine, as `labctl emulate` starts one;"
+                " replay: replay:FILE; sim: nothing",
+            )
 
 
 def tariff_of(file: BenchFile) -> Tariff:

@@ -67,9 +67,14 @@ class Board(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Make safe, then close, whatever happened inside."""
-        self._entered = False
-        self._leave()
+        """Make safe, then close, whatever happened inside.
+
+        Raises `BoardFault` where the outputs are not confirmed to be off, unless another error is on its way.
+        """
+        entered, self._entered = self._entered, False
+        outputs = self._leave()
+        if entered and error is None and outputs is not Outputs.OFF:
+            self._left(outputs)
 
     @final
     def apply(self, pulses: Sequence[Pulse]) -> list[Trace]:
@@ -136,8 +141,16 @@ class Board(ABC):
         except Exception:  # noqa: BLE001 - whatever it is, nothing is known of the outputs
             return Outputs.UNKNOWN
 
-    def _leave(self) -> None:
+    def _leave(self) -> Outputs:
         try:
-            self._make_safe()
+            return self._make_safe()
         finally:
             self._close()
+
+    def _left(self, outputs: Outputs) -> None:
+        """Nobody is there any more to ask what is known of the outputs: it is told now."""
+        raise BoardFault(
+            f"{self.spec.name} was left, and its outputs are not confirmed to be off",
+            outputs=outputs,
+            todo="switch off by hand, then look at the instrument",
+        )

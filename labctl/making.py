@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from labctl.board import Board
@@ -46,6 +46,21 @@ class Freeing(Protocol):
         For a board that is not open; `InUse` where a living program of this machine has it.
         """
         ...
+
+
+@runtime_checkable
+class Wired(Protocol):
+    """A board that speaks to something outside its program. A simulated one has no business with it."""
+
+    def addresses(self) -> Sequence[str]:
+        """Of all that it speaks to, as its settings name it; none: it is simulated after all.
+
+        A recording is `replay:FILE`, and `emulated:` begins what is emulated in this program.
+        """
+        ...
+
+
+REPLAY, EMULATED = "replay:", "emulated:"
 
 
 def board_class(path: str, source: str) -> type[Board]:

@@ -15,6 +15,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +42,9 @@ def guarded(light: Path, *, lease: float = LEASE_SECONDS, idle: float = 60.0, **
     return Guarded(board_of(Lamp, table, "test"), guarding)
 
 
-def _die(way: str, lamp: Light, seconds: float) -> None:
+def _die(way: str, driving: Callable[[], bool], seconds: float) -> None:
     """Some time after it was lit, in a thread of its own: nothing of the interpreter is asked to agree."""
-    _until(lambda: lamp.on, 30.0)
+    _until(driving, 30.0)
     time.sleep(seconds)
     match way:
         case "segfault":
@@ -60,13 +62,24 @@ def _die(way: str, lamp: Light, seconds: float) -> None:
             pass
 
 
+@contextmanager
+def ended_by(way: str, driving: Callable[[], bool], seconds: float) -> Iterator[None]:
+    """What is inside ends this way, so long after it drives; a signal comes from outside."""
+    faulthandler.disable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_die, args=(way, driving, seconds), daemon=True).start()
+    yield
+
+
 def _program(way: str, light: Path, seconds: float, lease: float) -> int:
     """Drive until it is over."""
     faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with guarded(light, lease=lease, hold=f"{HOLD} s") as board:
-        threading.Thread(target=_die, args=(way, Light(light), seconds), daemon=True).start()
+        lamp = Light(light)
+        threading.Thread(target=_die, args=(way, lambda: lamp.on, seconds), daemon=True).start()
         until = time.monotonic() + (seconds if way == "exception" else 60.0)
         while time.monotonic() < until:
             try:

@@ -156,6 +156,19 @@ def test_what_is_known_of_the_outputs_is_what_is_reported(outputs: Outputs) -> N
         with Witness(failure) as board:
             board.outputs = outputs
             assert fault(board, [PULSE] * 5, Misbehaved).outputs is outputs
+            board.outputs = Outputs.OFF
+
+
+@pytest.mark.parametrize("outputs", [Outputs.ON, Outputs.UNKNOWN])
+def test_outputs_that_are_not_off_when_it_is_left_are_told_and_hide_no_error(outputs: Outputs) -> None:
+    board = Witness()
+    board.outputs = outputs
+    with pytest.raises(BoardFault, match="was left, and its outputs are not confirmed") as caught, board:
+        pass
+    assert (caught.value.outputs, board.log) == (outputs, ["open", "safe", "close"])
+    board.__exit__(None, None, None)  # it is told once
+    with pytest.raises(ZeroDivisionError), board:
+        raise ZeroDivisionError
 
 
 @pytest.mark.parametrize("failure", [BoardGone("gone"), ValueError("what?"), KeyboardInterrupt()])

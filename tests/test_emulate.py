@@ -15,6 +15,7 @@ import serial
 
 from labctl.cli import run
 from labctl.errors import BadConfig
+from sim_backend import array_kernel
 from sim_backend.emulators.behind.terminals import Resistors, Terminals
 from sim_backend.emulators.catalogue import BOARDS, KINDS, make
 from sim_backend.emulators.rig import Rig, read, settings_of
@@ -164,6 +165,25 @@ OHMS, METER = {"ohms": ["1 kohm"]}, {"kind": "keithley2450"}
 def test_what_is_no_rig_is_refused(tables: dict[str, Any], wrong: str) -> None:
     with pytest.raises(BadConfig, match=wrong):
         Rig(settings_of(tables, "test"))
+
+
+@pytest.mark.parametrize(("kind", "calls"), [("keysight-34970a", 1), ("keithley2450", 0)])
+def test_devices_that_a_switch_box_joins_are_compiled_before_anybody_waits(
+    kind: str, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, integrate = list[int](), array_kernel.integrate
+
+    def counting(*given: Any) -> int:
+        counted.append(1)
+        return integrate(*given)
+
+    monkeypatch.setattr(array_kernel, "integrate", counting)
+    rig = Rig(settings_of({"device": {"dopant": "Cr", "columns": 3}, "instrument": [{"kind": kind}]}, "test"))
+    assert len(counted) == calls
+    untouched = Terminals(rig.settings.device)
+    untouched.closed = rig.terminals.closed = {0, 2}
+    assert rig.terminals.hold(0.1, 1e-2) == untouched.hold(0.1, 1e-2)
+    assert rig.terminals.siemens() == untouched.siemens()
 
 
 @pytest.mark.parametrize("kind", KINDS)

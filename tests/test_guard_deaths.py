@@ -22,6 +22,7 @@ import pytest
 
 from labctl.guard.client import LEASE_SECONDS
 from labctl.places import SHARED_VARIABLE
+from tests import dying_bench
 from tests.dying import GONE, HANGING, WAYS
 from tests.lamp import Light
 
@@ -31,6 +32,7 @@ ENDED = {"SIGTERM": 15, "SIGHUP": 1, "SIGKILL": 9, "forked": 9, "segfault": 11}
 PROGRAM = """
 import sys
 from pathlib import Path
+from tests import dying_bench
 from tests.dying import guarded
 from tests.lamp import PULSE
 with guarded(Path(sys.argv[1]), hold="20 ms") as board:
@@ -65,6 +67,24 @@ def test_fault_40_a_program_dies_and_the_light_is_off(way: str, trials: list[dic
         assert row["left"] == [], row
         if way in ENDED:
             assert row["ended"] & 0x7F == ENDED[way], row
+
+
+@pytest.mark.parametrize("way", dying_bench.WAYS)
+def test_fault_40_a_program_dies_and_an_emulated_source_is_off(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SHARED_VARIABLE, str(tmp_path))
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.dying_bench", str(DEATHS), way],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60 + 30 * DEATHS,
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [(row["way"], row["lit"], row["off"]) for row in found] == [(way, True, True)] * DEATHS
 
 
 @pytest.mark.parametrize("way", HANGING)

@@ -117,8 +117,13 @@ COMMANDS = {
         "trigger.timer[1].passthrough = true",
         "trigger.timer[1].stimulus = smua.trigger.ARMED_EVENT_ID",
     ],
-    "on": ["smua.source.levelv = 0.0", "smua.source.output = smua.OUTPUT_ON", "print(smua.source.output)"],
-    "run": ["print(status.operation.sweeping.condition)", "print(smua.nvbuffer1.n, smua.nvbuffer2.n)"],
+    "level": ["smua.source.levelv = 0.0", "print(smua.source.levelv)", "smua.source.rangev = 0.2"],
+    "on": ["smua.source.output = smua.OUTPUT_ON", "print(smua.source.output)"],
+    "run": [
+        "smua.nvbuffer1.clear() smua.nvbuffer2.clear() print(smua.nvbuffer1.n, smua.nvbuffer2.n)",
+        "print(status.operation.sweeping.condition, smua.nvbuffer1.n, smua.nvbuffer2.n)",
+        "print(smua.source.output, errorqueue.count)",
+    ],
     "errors": ["print(errorqueue.count)", "print(errorqueue.next())"],
     "off": ["abort", "smua.abort()", "smua.source.output = smua.OUTPUT_OFF", "print(smua.source.output)"],
 }
@@ -140,6 +145,26 @@ def test_a_read_is_one_message_and_its_answer() -> None:
         "smua.nvbuffer1.timestamps, smua.nvbuffer1.statuses)"
     )
     assert sent[sent.index(read) + 1] == "print(smua.source.output, errorqueue.count)"
+
+
+def test_a_run_that_writes_is_five_messages(found: Rig) -> None:
+    with found.board as board:
+        board.apply([writing(board, 0.5, 20e-3)])
+        found.heard.clear()
+        board.apply([writing(board, 0.4, 20e-3), writing(board, 0.3, 20e-3)])
+        assert len(found.heard) == 5 + 1  # its list is two
+
+
+def test_a_level_that_was_left_is_nothing_before_ranges_change(found: Rig) -> None:
+    with found.board as board:
+        meter = driving(board)
+        found.instrument.receive(b"smua.source.levelv = 0.5")
+        meter.arrange(Setup(0.2, 1e-3, 1e-2))
+        assert found.instrument.smu.level("volts") == 0.0
+        found.instrument.receive(b"smua.source.levelv = 0.1")
+        source_meters.meddle(found.instrument, lambda message: None if "levelv = 0" in message else message)
+        with pytest.raises(BoardFault, match="levelv"):
+            meter.arrange(Setup(2.0, 1e-3, 1e-2))
 
 
 def test_off_is_written_and_waits_for_nothing(found: Rig) -> None:

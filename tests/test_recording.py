@@ -176,9 +176,13 @@ def test_failures_are_replayed(tmp_path: Path) -> None:
 def test_no_recording_is_written_over(tmp_path: Path) -> None:
     file = recorded(tmp_path)
     before = file.read_bytes()
-    for path in (file, tmp_path / "no" / "folder.txt", tmp_path):
+    for path in (tmp_path / "no" / "folder.txt", tmp_path):
         with pytest.raises(Refused, match="cannot be made to record into"):
             connect("tcp://127.0.0.1:1", record=str(path))
+    connect("tcp://127.0.0.1:1", record=str(file))
+    connect("tcp://127.0.0.1:1", record=str(file))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {file.name, f"{file.stem}-2{file.suffix}", f"{file.stem}-3{file.suffix}"}
     assert file.read_bytes() == before
 
 

@@ -103,7 +103,7 @@ def test_a_list_takes_few_messages(name: str) -> None:
 
 @every_kind
 def test_what_goes_on_the_wire_reads_back_as_the_same_number(name: str) -> None:
-    with rig(name, resistor(20e3), compliance="100 nA") as found, found.board as board:
+    with rig(name, resistor(20e6), compliance="100 nA") as found, found.board as board:
         board.apply([reading(board, 1 / 3 * 0.1)])
         assert f"{LIMIT[name]} 1e-07" in found.heard
         assert any(repr(1 / 3 * 0.1) in message for message in found.heard)
@@ -237,6 +237,22 @@ def test_fault_18_a_change_at_the_front_panel_is_noticed(name: str) -> None:
         assert not fault.value.traces
 
 
+@pytest.mark.parametrize("name", ["keithley2400", "keithley2450"])
+def test_fault_18_terminals_are_read_back_and_watched(name: str) -> None:
+    with rig(name, resistor(20e3)) as found:
+        with found.board as board:
+            board.apply([reading(board)])
+            found.instrument.terminals = "REAR"
+            with pytest.raises(BoardFault, match="settings are"):
+                for _ in range(30):
+                    board.apply([reading(board)])
+        with found.another(terminals="rear") as board:
+            assert found.instrument.terminals == "REAR"
+        meddle(found.instrument, lambda message: None if message.startswith(":ROUT:TERM ") else message)
+        with pytest.raises(BoardFault, match="ROUT:TERM"):
+            found.another(terminals="rear").__enter__()
+
+
 @every_kind
 def test_fault_19_an_instrument_that_was_off_is_used_again_only_when_it_is_opened_again(name: str) -> None:
     with rig(name, resistor(20e3)) as found:
@@ -310,7 +326,7 @@ def test_fault_25_the_firmware_is_told(name: str) -> None:
         assert found.instrument.identity.split(",")[3] in found.board.ready()
 
 
-@every_kind
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "keysight_b2900"])
 def test_fault_26_a_current_at_its_limit_is_flagged_and_is_no_resistance(name: str) -> None:
     with rig(name, resistor(20e3), compliance="2 uA") as found, found.board as board:
         pulse = reading(board, 0.1)
@@ -333,6 +349,35 @@ def test_fault_22_and_27_over_range_is_read_again_once_and_then_flagged_never_a_
             assert trace.flags & Flag.LOWER_BOUND
         else:
             assert trace.flags & Flag.COMPLIANCE or trace.amps[0, 0] == pytest.approx(1.8e-4, rel=0.02)
+
+
+@every_kind
+def test_an_output_that_goes_off_in_a_run_leaves_traces_of_what_was_driven_alone(name: str) -> None:
+    """But for one that does not measure its volts."""
+    with rig(name, resistor(20e3)) as found, found.board as board:
+        board.apply([reading(board)])
+        smu = found.instrument.smu
+        measure, left = smu.measure, [25]
+
+        def unplugged():
+            left[0] -= 1
+            smu.output = smu.output and left[0] > 0
+            return measure()
+
+        smu.measure = unplugged
+        with pytest.raises(BoardFault, match="went off in a run: it may have") as fault:
+            board.apply([writing(board, 0.5, 20e-3) for _ in range(5)])
+        assert fault.value.outputs is Outputs.OFF
+        assert len(fault.value.traces) == (5 if name == "keithley2400" else 2)
+
+
+@every_kind
+def test_a_run_that_writes_is_four_messages(name: str) -> None:
+    with rig(name, resistor(20e3)) as found, found.board as board:
+        board.apply([writing(board, 0.5, 20e-3)])
+        found.heard.clear()
+        board.apply([writing(board, 0.4, 20e-3), writing(board, 0.3, 20e-3)])
+        assert len(found.heard) == 4
 
 
 @every_kind

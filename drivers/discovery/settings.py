@@ -9,6 +9,9 @@ from pydantic import Field
 from labctl.config import PositiveOhms, Seconds, Section, Siemens, Volts
 from labctl.site_limits import SiteLimits
 
+PYDWF = "pydwf:DwfLibrary"
+"""The library itself: what it finds is plugged in."""
+
 
 class DiscoverySettings(Section):
     """The `[board]` table of a bench file."""
@@ -30,7 +33,7 @@ class DiscoverySettings(Section):
     """Of one sample in the 5 V range [rms]; what the board promises follows from it."""
     assume_mode: bool = False
     """Open also if no memristor conducts, so that the mode cannot be told."""
-    dwf: str = "pydwf:DwfLibrary"
+    dwf: str = PYDWF
     """Import path of the library's class."""
     dwf_options: dict[str, Any] = Field(default_factory=dict)
     """What it is made with."""

@@ -29,33 +29,30 @@ from drivers.links.transport import MOST_BYTES, Transport
 from labctl.errors import BoardFault, BoardGone, BoardHung, LabError, Refused, StorageFault, Unavailable
 from labctl.quantity import printable, quoted
 
+MOST_FILES = 1000
+"""Recordings by one name."""
 _KINDS: dict[str, type[LabError]] = dict(
     zip(FAILURES, (BoardHung, BoardGone, BoardFault, Unavailable), strict=True)
 )
 
 
 class Recorder:
-    """A link that also writes down what goes over `link`, into a new `file`.
+    """A link that also writes down what goes over `link`, into a new file: `file`, or the first of
+    `session-2.txt`, `session-3.txt` … that is not there yet. A bench that is opened again, be it to switch
+    off after its program died, neither writes over what there is nor stays shut because of it.
 
     A disk that is full must not keep anybody from switching off: what cannot be written down is a
     `StorageFault` once, after what was sent has been sent, and from then on nothing is recorded.
     """
 
     def __init__(self, link: Transport, file: Path) -> None:
-        """Raises `Refused` when the file is there or cannot be made."""
+        """Raises `Refused` when no file can be made."""
         self.address = link.address
-        self._link, self._path = link, file
         self._file: IO[bytes] | None = None
         self._broken = False
         now = datetime.now().astimezone().isoformat("T", "milliseconds")
-        try:
-            with file.open("xb") as new:
-                new.write(f"{HEAD}{printable(link.address)}, {now}\n".encode("ascii", "backslashreplace"))
-        except OSError as error:
-            raise Refused(
-                f"{file} cannot be made to record into: {error.strerror or error}",
-                allowed="a new file: no recording is written over",
-            ) from error
+        head = f"{HEAD}{printable(link.address)}, {now}\n".encode("ascii", "backslashreplace")
+        self._link, self._path = link, _made(file, head)
 
     def open(self) -> None:
         """Open the link."""
@@ -228,6 +225,26 @@ class Replay:
         number = self._lines[self._next].number if self.left else len(self._lines) + 1
         self._failure = BoardFault(f"{self.address}, line {number}: {now}; in the recording {then}")
         raise self._failure
+
+
+def _made(file: Path, head: bytes) -> Path:
+    """A new file with this head, by the first free name."""
+    names = (file, *(file.with_name(f"{file.stem}-{number}{file.suffix}") for number in range(2, MOST_FILES)))
+    for name in names if not file.is_dir() else names[:1]:
+        try:
+            with name.open("xb") as new:
+                new.write(head)
+        except FileExistsError as error:
+            failed: OSError = error
+        except OSError as error:
+            failed = error
+            break
+        else:
+            return name
+    raise Refused(
+        f"{file} cannot be made to record into: {failed.strerror or failed}",
+        allowed="a new file: no recording is written over",
+    ) from failed
 
 
 def _shown(data: bytes | bytearray) -> str:

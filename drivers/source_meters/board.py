@@ -4,7 +4,9 @@ What is the same whatever the instrument: who may have it, what becomes of a lis
 switched off. The language is a `SourceMeter` (`.source_meter`), its runs are played by `.player`.
 
 When a run fails the source is switched off, what was measured is fetched, and pulses that are complete keep
-their traces. A run that only reads is not fetched: to read once more harms nothing. Where nobody can tell how
+their traces. A run that only reads is not fetched: to read once more harms nothing. Of an output that went
+off in a run, what it was not driven with any more leaves no trace; where it tripped at its compliance, the
+pulse in which it did has that flag. Where nobody can tell how
 many pulses that write were driven, the outputs are reported as UNKNOWN even though they are off, because then
 no plan may go on by itself.
 """
@@ -42,6 +44,7 @@ class SourceMeterBoard(Board):
     def __init__(self, settings: SourceMeterSettings) -> None:
         self.settings = settings
         self._box: SwitchBox | None = switch_box(settings.switch) if settings.switch else None
+        self._box_is_ours = self._is_off = False
         self.spec = spec_of(settings, self.reach, self._box.settle_seconds if self._box else 0.0)
         self._planner = planner_of(settings, self.spec, self.reach)
         link = connect(settings.address, seconds=settings.deadline)
@@ -63,14 +66,24 @@ class SourceMeterBoard(Board):
 
     def _open(self) -> None:
         self._hold(self.settings.address)
-        if not self._recorded:  # only now: a bench file that is merely read makes no new file
-            link = connect(self.settings.address, seconds=self.settings.deadline, record=self.settings.record)
-            self._meter, self._recorded = self._language(link, self.settings), True
+        self._record()
         self._player = self._fresh_player()
         self._recognize()
         self._meter.begin()
         if self._box is not None:
             self._box.open()
+            self._box_is_ours = True
+
+    def _record(self) -> None:
+        """Only now: a bench file that is merely read makes no new file."""
+        if self._recorded:
+            return
+        try:
+            link = connect(self.settings.address, seconds=self.settings.deadline, record=self.settings.record)
+        except LabError:
+            self._recognize()  # so that what somebody left on is switched off, recording or not
+            raise
+        self._meter, self._recorded = self._language(link, self.settings), True
 
     def _recognize(self) -> None:
         """Refuse an instrument that is not the one of the bench file, before anything is set."""
@@ -87,6 +100,11 @@ class SourceMeterBoard(Board):
     def identity(self) -> str:
         """Who answered when it was opened, and whether its firmware is one that the driver has met."""
         return self._told
+
+    def addresses(self) -> list[str]:
+        """Of the instrument, and of the box of relays before it."""
+        switch = self.settings.switch
+        return [self.settings.address, *([switch.address] if switch else [])]
 
     def free(self) -> str:
         """End every connection to it. Raises `Refused`, `InUse` or `Unavailable`."""
@@ -123,6 +141,7 @@ class SourceMeterBoard(Board):
     def _close(self) -> None:
         self._meter.drop()
         if self._box is not None:
+            self._box_is_ours = False
             self._box.close_link()
         while self._holdings:
             self._holdings.pop().release()
@@ -145,19 +164,24 @@ class SourceMeterBoard(Board):
     # ------------------------------------------------------------------------------ make safe
 
     def _make_safe(self) -> Outputs:
-        """Off first, by writing alone; then relays open; then it is asked, over a fresh link if need be."""
+        """Off first, and asked whether it is; then relays open; where it was not confirmed, tried again."""
         if len(self._holdings) < 2:
             return Outputs.UNKNOWN  # it may be another's, or not the one that was meant
-        off = self._switched_off()
-        if self._box is not None:
+        off = self._player.off()
+        if self._box is not None and self._box_is_ours:  # or it may be in use behind another's source
             with suppress(LabError):
                 self._box.open_all()
+        self._is_off = off = off or self._switched_off()
         return Outputs.OFF if off and not self._player.uncounted else Outputs.UNKNOWN
 
+    def _left(self, outputs: Outputs) -> None:
+        if not self._is_off:  # else only how many pulses were driven is unknown, and that has been told
+            super()._left(outputs)
+
     def _switched_off(self) -> bool:
-        """Twice at least, and over fresh links for as long as one answer may take."""
+        """Once more at least, and over fresh links for as long as one answer may take."""
         until, nap = time.monotonic() + self.settings.deadline, 0.01
-        if self._player.off() or self._player.off():
+        if self._player.off():
             return True
         while time.monotonic() + nap < until:
             time.sleep(nap)
@@ -182,7 +206,7 @@ class SourceMeterBoard(Board):
             assembler.begin(player.prepare(run))
             try:
                 readings = player.play(run)
-            except Misbehaved:
-                yield from assembler.traces(run, player.salvage(run))
+            except Misbehaved as error:
+                yield from assembler.traces(run, player.salvage(run, error))
                 raise
             yield from assembler.traces(run, readings)

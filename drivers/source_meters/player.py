@@ -14,9 +14,10 @@ import numpy as np
 
 from drivers.source_meters.runs import Run
 from drivers.source_meters.settings import SourceMeterSettings
-from drivers.source_meters.source_meter import NO_READINGS, Readings, Setup, SourceMeter
+from drivers.source_meters.source_meter import NO_READINGS, Readings, Setup, SourceMeter, Tripped
+from drivers.source_meters.traces import driven
 from drivers.switch_boxes.switchbox import SwitchBox
-from labctl.errors import BoardFault, BoardHung, LabError
+from labctl.errors import BoardFault, BoardHung, LabError, Misbehaved
 from labctl.pulse import Flag
 from labctl.quantity import format_quantity, quoted
 
@@ -93,14 +94,16 @@ class Player:
             return self._played(run)
         return readings
 
-    def salvage(self, run: Run) -> Readings:
-        """What a run measured before it failed; switched off first."""
+    def salvage(self, run: Run, error: Misbehaved) -> Readings:
+        """What a run measured before it failed with `error`; switched off first."""
+        volts_range = self._setup.volts_range if self._setup else 0.0
         self.off()
         try:
-            return self.meter.fetch()
+            readings = self.meter.fetch()
         except LabError:
             self.uncounted = run.key.writes and len({unit.pulse for unit in run.units}) > 1
             return NO_READINGS
+        return driven(run, readings, SMALL_LEVEL * volts_range, tripped=isinstance(error, Tripped))
 
     def _arrange(self, volts_range: float, amps_range: float) -> None:
         reach, before = self.meter.reach, self._setup
@@ -152,9 +155,7 @@ class Player:
         else:
             meter.start(run.volts, run.key.seconds)
             self._wait(run)
-            readings = meter.fetch()
-            meter.still_on()
-            meter.check("a run")
+            readings = meter.end()
         if len(readings.amps) != len(run.volts):
             raise self._wrong(f"it gave {len(readings.amps)} readings", f"{len(run.volts)}, one a level")
         self._refuse_other_levels(run, readings)

@@ -10,6 +10,8 @@ import numpy as np
 from drivers.languages.numbers import NONE_FROM
 from labctl.pulse import Flag, Floats, Indices
 
+_ALL_FINE = NONE_FROM**2
+"""Sum of squares below which none is as large as `NONE_FROM`; not a number is not below it."""
 _NUMBERS = re.compile(r"[0-9eE+\-., ]*")
 
 
@@ -33,6 +35,8 @@ def table(text: str, rows: int, fields: int) -> Floats | None:
 def column(rows: Floats, place: int) -> tuple[Floats, Indices]:
     """Numbers of one field, with 0 and `Flag.OVER_RANGE` where the instrument says that it has none."""
     values = rows[:, place]
+    if np.vdot(values, values) < _ALL_FINE:
+        return values, np.zeros(len(values), dtype=np.intp)
     none = np.abs(values) >= NONE_FROM
     if not none.any():
         return values, np.zeros(len(values), dtype=np.intp)
@@ -43,7 +47,8 @@ def bits(rows: Floats, place: int, meanings: Mapping[Flag, int]) -> Indices:
     """Flags, shape (readings,), from a status word of which these bits mean them."""
     status = rows[:, place].astype(np.int64)
     flags = np.zeros(len(status), dtype=np.intp)
-    if status.any():
-        for flag, mask in meanings.items():
+    found = int(np.bitwise_or.reduce(status))
+    for flag, mask in meanings.items():
+        if found & mask:
             flags |= ((status & mask) != 0) * int(flag)
     return flags

@@ -2,7 +2,8 @@
 
 Every setting is told, asked for and compared. A run that only reads is one message, and so are its answers:
 readings, whether the output is still on, the next error. A run that writes or takes long is begun only when
-the instrument's store was seen to be empty, so that what is fetched after a failure belongs to this run.
+the instrument's store was seen to be empty, so that what is fetched after a failure belongs to this run; it
+is four messages: that question, the run, whether it goes on and with how many readings, and its end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from drivers.languages.numbers import Identity, number
 from drivers.languages.scpi import Scpi
 from drivers.links.transport import Transport
 from drivers.source_meters.replies import table
-from drivers.source_meters.source_meter import NO_READINGS, Readings, Setup
+from drivers.source_meters.source_meter import NO_READINGS, Readings, Setup, Tripped
 from drivers.source_meters.words import MeterWords
 from labctl.errors import BoardFault, BoardHung, LabError, Misbehaved
 from labctl.quantity import quoted
@@ -41,7 +42,7 @@ class ScpiSourceMeter(MeterWords):
         self._hertz = line_hertz
         self._patience = patience
         self._step = 0.0
-        self._stored = False
+        self._stored, self._count = False, 0
 
     # ------------------------------------------------------------------------- begin, end
 
@@ -150,9 +151,7 @@ class ScpiSourceMeter(MeterWords):
         count = len(volts)
         asked = [*self._load(volts), self.READ.format(count=count), f"{self.OUTPUT}?", ":SYST:ERR?"]
         answer = self._answer(";".join(asked), count * seconds * SLOW + self._patience)
-        readings, _, rest = answer.partition(";")
-        self._checked_end(rest)
-        return self._parsed(readings, count)
+        return self._ended(answer, count)
 
     def start(self, volts: Sequence[float], seconds: float) -> None:
         """Empty the store, load, begin."""
@@ -161,8 +160,21 @@ class ScpiSourceMeter(MeterWords):
             self._timed(seconds)
         if self._whole(";".join((self.CLEAR.format(count=len(volts)), self.STORED))) != 0:
             raise self._fault("does not empty its store of readings")
-        self._stored = True
+        self._stored, self._count = True, 0
         self._scpi.tell(";".join((*self._load(volts), self.START)))
+
+    def running(self) -> bool:
+        """By its status, and how many readings it has."""
+        question = f"{self.STATUS};{self.STORED}"
+        status, _, count = self._scpi.ask(question).rpartition(";")
+        self._count = self._as_whole(count, question)
+        return self._busy(status)
+
+    def end(self) -> Readings:
+        """One message, one answer: readings, if there are any; output; the next error."""
+        asked = [self.FETCH.format(count=self._count)] if self._count else []
+        answer = self._scpi.ask(";".join([*asked, f"{self.OUTPUT}?", ":SYST:ERR?"]))
+        return self._ended(answer if asked else f";{answer}", self._count)
 
     def fetch(self) -> Readings:
         """What is in the store."""
@@ -170,11 +182,6 @@ class ScpiSourceMeter(MeterWords):
             return NO_READINGS
         count = self._whole(self.STORED)
         return self._parsed(self._scpi.ask(self.FETCH.format(count=count)), count) if count else NO_READINGS
-
-    def still_on(self) -> None:
-        """By asking; if it is off, why."""
-        if self.is_off():
-            raise self._went_off("went off in a run")
 
     # --------------------------------------------------------------------------- helpers
 
@@ -216,24 +223,34 @@ class ScpiSourceMeter(MeterWords):
             raise self._fault(f"sent {quoted(text[:120])} for {count} readings of {self.FIELDS} numbers")
         return self._readings(rows)
 
-    def _checked_end(self, text: str) -> None:
-        """After the readings: whether the output is still on, and the next entry of the error queue."""
-        if text.startswith(("1;0,", "1;+0,")):
-            return
-        output, _, error = text.partition(";")
-        if output == "0":
-            raise self._went_off("went off in a run")
-        if output != "1" or not error:
-            raise self._fault(f"sent {quoted(text)} after its readings")
-        raise self._fault(f"complains of a run: {quoted(error)}")
+    def _ended(self, answer: str, count: int) -> Readings:
+        """Readings, whether the output is still on, and the next entry of the error queue."""
+        readings, _, rest = answer.partition(";")
+        if not rest.startswith(("1;0,", "1;+0,")):
+            output, _, error = rest.partition(";")
+            if output == "0":
+                raise self._went_off("went off in a run")
+            if output != "1" or not error:
+                raise self._fault(f"sent {quoted(rest)} after its readings")
+            entries = [error, *self._scpi.drain()]
+            raise self._fault(f"refuses a run: {'; '.join(map(quoted, entries[:3]))}")
+        return self._parsed(readings, count) if count else NO_READINGS
 
     def _whole(self, question: str) -> int:
-        found = number(self._scpi.ask(question))
+        return self._as_whole(self._scpi.ask(question), question)
+
+    def _as_whole(self, text: str, question: str) -> int:
+        found = number(text)
         if found != int(found):
             raise self._fault(f"sent {found}, which is no whole number, to {question}")
         return int(found)
 
     def _went_off(self, wrong: str) -> BoardFault:
+        if self.TRIP and self._whole(f"{self.TRIP}?"):
+            return Tripped(
+                f"{self.reach.name} at {self._link.address} {wrong}: COMPLIANCE, at which it switches off",
+                todo="a device took more than it may: look for one that is shorted, or write it with less",
+            )
         tripped = self._whole(f"{self.INTERLOCK}?") == self.TRIPPED
         why = "its interlock is open" if tripped else "it may have been switched off, or its mains cut"
         return self._fault(f"{wrong}: {why}")

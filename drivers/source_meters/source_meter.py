@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from labctl.errors import BoardFault
 from labctl.pulse import Floats, Indices
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ class Readings(NamedTuple):
     """shape (readings,): of `labctl.pulse.Flag`."""
 
 
+class Tripped(BoardFault):
+    """It met its compliance and switched itself off, as it was set to."""
+
+
 NO_READINGS = Readings(None, np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.intp))
 
 
@@ -136,12 +141,16 @@ class SourceMeter(Protocol):
         """Whether the run still goes on: a short question that does not disturb it."""
         ...
 
-    def fetch(self) -> Readings:
-        """What the run that was started last has measured so far, even if it is off by now; else nothing."""
+    def end(self) -> Readings:
+        """What a run has measured that `running` has seen the end of, in as few messages as possible.
+
+        Raises `BoardFault` if the output is not on any more, and says why (an interlock, a power cut;
+        `Tripped` where it met its compliance), or if the instrument complains.
+        """
         ...
 
-    def still_on(self) -> None:
-        """Raise `BoardFault` if the output is not on any more, and say why: an interlock, a power cut."""
+    def fetch(self) -> Readings:
+        """What the run that was started last has measured so far, even if it is off by now; else nothing."""
         ...
 
     def state(self) -> str:

@@ -113,6 +113,38 @@ class Assembler:
         return 1.0 + off if abs(off) > BELIEVED else 1.0
 
 
+def driven(run: Run, readings: Readings, nothing: float, *, tripped: bool) -> Readings:
+    """Without those from the level on at which the output was off: up to `nothing` [V] is 0 V.
+
+    Where it tripped at its compliance the pulse in which it did is kept, with that flag.
+    """
+    count = len(readings.amps)
+    meant = np.abs(run.volts[:count]) > 2 * nothing
+    dead = meant & (np.abs(readings.volts) <= nothing) & (readings.flags == 0)
+    dead[: int(np.max(np.flatnonzero(meant & ~dead), initial=-1)) + 1] = False
+    limited = readings.flags & int(Flag.COMPLIANCE) != 0 if tripped else np.zeros(count, dtype=np.bool_)
+    if not (limited.any() or dead.any()):
+        return readings
+    if not tripped:
+        return _up_to(readings, int(np.argmax(dead)))
+    place = int(np.argmax(limited if limited.any() else dead))
+    flags = readings.flags.copy()
+    flags[place] |= int(Flag.COMPLIANCE if limited.any() else Flag.COMPLIANCE | Flag.LOWER_BOUND)
+    return _up_to(readings._replace(flags=flags), _end_of_pulse(run, place))
+
+
+def _up_to(readings: Readings, stop: int) -> Readings:
+    seconds, volts, amps, flags = readings
+    return Readings(None if seconds is None else seconds[:stop], volts[:stop], amps[:stop], flags[:stop])
+
+
+def _end_of_pulse(run: Run, place: int) -> int:
+    """Of the pulse in which this level is."""
+    ends = np.cumsum([len(unit.volts) for unit in run.units])
+    pulse = run.units[int(np.searchsorted(ends, place, side="right"))].pulse
+    return int(max(end for end, unit in zip(ends, run.units, strict=True) if unit.pulse == pulse))
+
+
 def _joined(parts: Sequence[Piece]) -> Piece:
     flags = Flag.NONE
     for part in parts:

@@ -2,14 +2,14 @@
 
 Every setting is told, asked for and compared. A run that only reads is one message, and its readings are the
 answer. A run that writes or takes long is begun only when the buffers were seen to be empty, so that what is
-fetched after a failure is of this run. What is sent is listed in `drivers.keithley2600`.
+fetched after a failure is of this run; it is five messages. What is sent is listed in `drivers.keithley2600`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drivers.languages.numbers import Identity
+from drivers.languages.numbers import Identity, numbers
 from drivers.languages.tsp import Tsp, lua_table
 from drivers.links.transport import Transport
 from drivers.source_meters.replies import bits, column, table
@@ -67,6 +67,7 @@ class TspSourceMeter:
         self._levels, self._moment = f"trigger.timer[{first}]", f"trigger.timer[{first + 1}]"
         self._hertz, self._patience = line_hertz, patience
         self._step, self._stored, self._ready = 0.0, False, False
+        self._counts, self._count = (f"{self._s}.nvbuffer1.n", f"{self._s}.nvbuffer2.n"), 0
 
     # ------------------------------------------------------------------------- begin, end
 
@@ -129,8 +130,9 @@ class TspSourceMeter:
     # --------------------------------------------------------------------------- settings
 
     def arrange(self, setup: Setup) -> None:
-        """Ranges and compliance."""
+        """Level, ranges and compliance."""
         s, tsp = self._s, self._tsp
+        tsp.set(f"{s}.source.levelv", 0.0)  # a run that was cut short may have left another
         tsp.set(f"{s}.source.rangev", setup.volts_range, tolerance=RANGE_TOLERANCE)
         tsp.set(f"{s}.source.limiti", setup.amps_limit, tolerance=1e-3)
         tsp.set(f"{s}.measure.rangei", setup.amps_range, tolerance=RANGE_TOLERANCE)
@@ -138,9 +140,8 @@ class TspSourceMeter:
         tsp.set(f"{s}.trigger.source.limiti", setup.amps_limit, tolerance=1e-3)
 
     def switch_on(self) -> None:
-        """On, at 0 V, its zero measured once."""
+        """On, at the 0 V that `arrange` has seen to; its zero measured once."""
         s = self._s
-        self._tsp.set(f"{s}.source.levelv", 0.0)
         self._tsp.tell(f"{s}.source.output = {s}.OUTPUT_ON")
         if self.is_off():
             raise self._went_off("does not switch on")
@@ -160,43 +161,44 @@ class TspSourceMeter:
         run = (*self._cleared(), *self._load(volts), f"{s}.trigger.initiate()", "waitcomplete()")
         patience = count * seconds * SLOW + self._patience
         readings = self._tsp.tell_and_hear(*run, self._printed(count), seconds=patience)
-        output, errors = self._tsp.ask_numbers(f"{s}.source.output", "errorqueue.count")
-        if output != 1:
-            raise self._went_off("went off in a run")
-        if errors:
-            self.check("a run")
-        return self._parsed(readings, count)
+        return self._ended(readings, count)
 
     def start(self, volts: Sequence[float], seconds: float) -> None:
         """Empty the buffers, load, begin."""
         self._stored = False
         self._timed(seconds)
-        self._tsp.tell(*self._cleared())
-        if self._held() != 0:
+        held = self._tsp.tell_and_hear(
+            *self._cleared(), f"print({', '.join(self._counts)})", seconds=self._patience
+        )
+        if max(numbers(held, 2, "\t")) != 0:
             raise self._fault("does not empty its buffers")
-        self._stored = True
+        self._stored, self._count = True, 0
         *first, last = self._load(volts)
         for statement in first:  # one a message: a list may be long
             self._tsp.tell(statement)
         self._tsp.tell(last, f"{self._s}.trigger.initiate()")
 
     def running(self) -> bool:
-        """By the bit of its channel."""
-        condition = self._tsp.ask_number("status.operation.sweeping.condition")
+        """By the bit of its channel, and how many readings it has."""
+        condition, *held = self._tsp.ask_numbers("status.operation.sweeping.condition", *self._counts)
+        self._count = int(min(held))
         return bool(int(condition) & self._sweeping)
+
+    def end(self) -> Readings:
+        """Readings, if there are any; then output and error queue."""
+        count = self._count
+        readings = self._tsp.tell_and_hear(self._printed(count), seconds=self._patience) if count else ""
+        return self._ended(readings, count)
 
     def fetch(self) -> Readings:
         """What is in the buffers."""
-        count = self._held() if self._stored else 0
+        if not self._stored:
+            return NO_READINGS
+        count = int(min(self._tsp.ask_numbers(*self._counts)))
         if not count:
             return NO_READINGS
         readings = self._tsp.tell_and_hear(self._printed(count), seconds=self._patience)
         return self._parsed(readings, count)
-
-    def still_on(self) -> None:
-        """By asking; if it is off, why."""
-        if self.is_off():
-            raise self._went_off("went off in a run")
 
     # --------------------------------------------------------------------------- helpers
 
@@ -233,13 +235,18 @@ class TspSourceMeter:
     def _cleared(self) -> tuple[str, str]:
         return f"{self._s}.nvbuffer1.clear()", f"{self._s}.nvbuffer2.clear()"
 
-    def _held(self) -> int:
-        """Readings that are in both buffers."""
-        return int(min(self._tsp.ask_numbers(f"{self._s}.nvbuffer1.n", f"{self._s}.nvbuffer2.n")))
-
     def _printed(self, count: int) -> str:
         amps, volts = f"{self._s}.nvbuffer1", f"{self._s}.nvbuffer2"
         return f"printbuffer(1, {count}, {volts}, {amps}, {amps}.timestamps, {amps}.statuses)"
+
+    def _ended(self, readings: str, count: int) -> Readings:
+        """After a run: whether the output is still on, and nothing was wrong."""
+        output, errors = self._tsp.ask_numbers(f"{self._s}.source.output", "errorqueue.count")
+        if output != 1:
+            raise self._went_off("went off in a run")
+        if errors:
+            self.check("a run")
+        return self._parsed(readings, count) if count else NO_READINGS
 
     def _parsed(self, text: str, count: int) -> Readings:
         rows = table(text, count, 4)

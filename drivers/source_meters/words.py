@@ -34,6 +34,8 @@ class MeterWords(ABC):
     """Asks whether what allows the output has tripped."""
     TRIPPED: ClassVar[int] = 1
     """Answer that says so."""
+    TRIP: ClassVar[str] = ""
+    """Asks whether its compliance switched it off; nothing where it does not do that."""
 
     TIMING: ClassVar[tuple[float, float] | None] = None
     """By the manual: [s] and apertures that a level takes beside its delay; None: a timer sees to it."""
@@ -47,6 +49,8 @@ class MeterWords(ABC):
     """Empties its store, and makes it take so many readings: {count}."""
     STORED: ClassVar[str]
     """Asks how many readings are in it."""
+    STATUS: ClassVar[str]
+    """Asks what tells whether a run goes on; answers without a semicolon, or with more of them."""
     FETCH: ClassVar[str]
     """Asks for all of them."""
 
@@ -63,5 +67,5 @@ class MeterWords(ABC):
         """From the numbers that it sends, shape (readings, fields)."""
 
     @abstractmethod
-    def running(self) -> bool:
-        """Whether a run goes on."""
+    def _busy(self, status: str) -> bool:
+        """Whether a run goes on, by the answer to `STATUS`."""

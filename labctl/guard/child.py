@@ -139,7 +139,7 @@ class _Guard:
         self._watch.settled(self._outputs)
         board, self._watch.board = self._watch.board, None
         if board is not None:
-            board.__exit__(None, None, None)
+            board.__exit__(Cut, Cut(), None)  # what is known of its outputs is said by this guard
 
 
 def _failure(error: BaseException) -> bytes:

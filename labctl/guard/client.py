@@ -102,6 +102,9 @@ class Guarded(Board):
                 todo="switch off by hand, then look at the instrument",
             )
 
+    def _left(self, outputs: Outputs) -> None:
+        """It has been told: by the guard when it was left, or by the error with which the guard ended."""
+
     def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
         kind, parts = self._exchange(wire.asked(pulses))
         if kind == Kind.DONE:

@@ -8,6 +8,7 @@ for a network board runs on a stack of boards that have no neurons, unchanged.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
@@ -16,7 +17,7 @@ import numpy as np
 
 from labctl.board import Board
 from labctl.errors import BoardFault, LimitExceeded, Misbehaved, Outputs, Refused
-from labctl.making import Identified, Ready
+from labctl.making import Identified, Ready, Wired
 from labctl.pulse import Flag, Floats, Pulse, Purpose, Trace
 from labctl.stacked.inference import Computed
 from labctl.stacked.layout import parts_of, seats_of, spec_of
@@ -56,12 +57,17 @@ class StackedBoard(Board):
         told = [part.ready() for part in self._parts if isinstance(part, Ready)]
         return "; ".join(told) or "nothing else is needed"
 
+    def addresses(self) -> list[str]:
+        """Of all parts that speak to anything."""
+        wired = (part for part in self._parts if isinstance(part, Wired))
+        return [address for part in wired for address in part.addresses()]
+
     def _open(self) -> None:
         for part in self._parts:
             self._opened.enter_context(part)
 
     def _close(self) -> None:
-        self._opened.close()
+        self._opened.__exit__(*sys.exc_info())  # of an error on its way, no part is to make another
 
     def _make_safe(self) -> Outputs:
         """All of them, whatever one says; the whole is as safe as the worst."""

@@ -103,6 +103,7 @@ class Rig:
         self.settings, self.terminals = settings, Terminals(behind)
         if any(one.kind in SWITCH_BOXES for one in settings.instrument):
             self.terminals.closed = set()
+            self.terminals.expect_several()
         self.instruments: list[Instrument] = [
             make(one.kind, self.terminals, witness, realtime=one.realtime, seed=one.seed)
             for one in settings.instrument

@@ -55,6 +55,9 @@ class Load(ABC):
     def rest(self, seconds: float) -> None:
         """Nothing is connected for so long."""
 
+    def expect_several(self) -> None:
+        """Several columns may be closed at once: what takes long the first time is done now."""
+
 
 class PlainLoad(Load):
     """Plain resistors."""

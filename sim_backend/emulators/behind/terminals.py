@@ -82,6 +82,10 @@ class Terminals:
         """The terminals are disconnected for so long [s]: nothing is driven, and time passes."""
         self._load.rest(seconds)
 
+    def expect_several(self) -> None:
+        """Several columns may be closed at once: what takes long the first time is done now; nothing moves."""
+        self._load.expect_several()
+
     def siemens(self, volts: float = 0.1) -> list[float]:
         """[S] of each column by itself, what is in series included: for tests, nothing moves."""
         return self._load.siemens(volts)

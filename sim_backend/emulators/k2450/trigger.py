@@ -206,12 +206,13 @@ class TriggerModel(Lists):
             if place in self._done:  # its loop is done: it starts anew
                 self._done.discard(place)
                 self._counters[place] = 0
-            yield Do(nothing)
             for action in self._blocks[place]():
                 if isinstance(action, int):
                     following = action
                 else:
                     yield action
+            if following <= place:
+                yield NOTHING
             place = following
         self._state = "IDLE"
 
@@ -230,5 +231,5 @@ def argument(arguments: Sequence[str], place: int) -> str:
     return arguments[place]
 
 
-def nothing() -> None:
-    """So that a loop of blocks that take no time can be cut."""
+NOTHING = Do(lambda: None)
+"""At every branch back, so that a loop of blocks that take no time can be cut."""

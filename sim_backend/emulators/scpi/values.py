@@ -103,6 +103,10 @@ def split(text: str, separator: str) -> list[str]:
     """The parts between separators that stand in no quotes and no brackets, without space around them."""
     if '"' not in text and "'" not in text and "(" not in text:
         return [part.strip() for part in text.split(separator)]
+    if "'" not in text and "(" not in text:  # what stands in double quotes is every other piece
+        pieces = text.split('"')
+        if len(pieces) % 2 and separator not in "".join(pieces[1::2]):
+            return [part.strip() for part in text.split(separator)]
     parts, start, quote, depth = list[str](), 0, "", 0
     for place, letter in enumerate(text):
         if quote:

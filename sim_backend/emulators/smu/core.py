@@ -33,12 +33,12 @@ class Smu(SmuSettings):
         self.interlock_closed = True
         self._terminals, self._witness = terminals, witness
         self._gauss = random.Random(seed).gauss
-        self._on = False
+        self._on = self._tripped = False
         super().__init__(model)
 
     def reset(self) -> None:
         """Output off, everything as it was delivered."""
-        self._on = False
+        self._on = self._tripped = False
         self.deliver()
         self.tell()
 
@@ -64,7 +64,7 @@ class Smu(SmuSettings):
     def output(self, on: bool) -> None:
         if on:
             source = self._sides[self.function]
-            self._on = True
+            self._on, self._tripped = True, False
             try:
                 self.check(self.function, source.level, self._sides[OTHER[self.function]].limit)
                 if not self.interlock_closed and self.model.interlock_volts == 0.0:
@@ -121,7 +121,7 @@ class Smu(SmuSettings):
             amps, volts, limited = self._terminals.hold(math.copysign(limit, level), seconds, abs(level))
             held = Held(amps, volts, not limited)
         if held.limited and self.modes.trips_off and seconds > 0:
-            self.output = False
+            self.output, self._tripped = False, True
         return held
 
     def effective_limit(self) -> float:
@@ -133,8 +133,8 @@ class Smu(SmuSettings):
         return side.limit
 
     def tripped(self) -> bool:
-        """Whether the limit is in force now."""
-        return self._on and self.hold(0.0).limited
+        """Whether the limit is in force now, or switched the output off [not verified: that it is told]."""
+        return self._tripped or (self._on and self.hold(0.0).limited)
 
     def measure(self) -> Reading:
         """One reading: the aperture of what is measured longest, noise, range, resolution."""
