@@ -32,7 +32,6 @@ ENDED = {"SIGTERM": 15, "SIGHUP": 1, "SIGKILL": 9, "forked": 9, "segfault": 11}
 PROGRAM = """
 import sys
 from pathlib import Path
-from tests import dying_bench
 from tests.dying import guarded
 from tests.lamp import PULSE
 with guarded(Path(sys.argv[1]), hold="20 ms") as board:
