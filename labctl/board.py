@@ -57,8 +57,10 @@ class Board(ABC):
             raise Refused(f"{self.spec.name} is open already", allowed="one `with` at a time")
         try:
             self._open()
-        except BaseException:
-            self._leave()
+        except BaseException as error:
+            outputs = self._leave()
+            if isinstance(error, LabError) and error.outputs is not None:
+                error.outputs = outputs  # whatever it said while it was still opening
             raise
         self._entered = True
         return self

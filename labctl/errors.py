@@ -74,7 +74,10 @@ class LabError(Exception):
 
 
 class Refused(LabError):
-    """You asked for something that must not be: nothing was driven."""
+    """You asked for something that must not be: nothing was driven.
+
+    What is known of the outputs is as it was: where nobody asked, it says nothing of them.
+    """
 
 
 class BadQuantity(Refused):

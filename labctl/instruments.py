@@ -123,7 +123,7 @@ def _described(path: Path, ask: bool) -> Described | None:
         kind, driver = bench.file.kind, bench.file.board_class
         if kind not in ("board", "emulator"):
             return None
-        addresses = tuple(_addresses(bench.file.board))
+        addresses = tuple(dict.fromkeys(_addresses(bench.file.board)))  # each once
         told, answers = _asked(bench) if ask else ("not asked", False)
         held = "; ".join(who for address in addresses if (who := holder(address)))
         return Described(path.stem, reality(kind), driver, addresses, told, answers, held)

@@ -19,11 +19,17 @@ STATE_VARIABLE = "LABCTL_STATE"
 def shared() -> Path:
     """The folder of locks and guards, made if there is none; everybody may write there."""
     named = os.environ.get(SHARED_VARIABLE)
-    folder = Path(named) if named else Path(tempfile.gettempdir()) / "labctl-shared"
+    folder = Path(named) if named else _common() / "labctl-shared"
     if not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o1777)  # as /tmp is: all may add, nobody may take away what is another's
     return folder
+
+
+def _common() -> Path:
+    """The folder of temporary files that all users and shells share, whatever TMPDIR says in one of them."""
+    common = Path("/tmp")
+    return common if os.name == "posix" and common.is_dir() else Path(tempfile.gettempdir())
 
 
 def own() -> Path:

@@ -221,7 +221,6 @@ def _beyond(total: float, limit: float, unit: str, who: str) -> LimitExceeded:
     return LimitExceeded(
         f"{who} could come to {total:.6g} {unit} with these pulses",
         allowed=f"{limit:.6g} {unit}",
-        outputs=Outputs.OFF,
         todo="give it more, if that is what you mean: nothing of this list was driven",
     )
 

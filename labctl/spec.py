@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from labctl.errors import LimitExceeded, Outputs, Refused
+from labctl.errors import LimitExceeded, Refused
 from labctl.objections import countable, objections
 from labctl.parts import Neuron, Shapes, Site
 from labctl.pulse import Bools, Floats, Indices, Pulse, Purpose
@@ -169,7 +169,6 @@ class Spec:
                 raise LimitExceeded(
                     f"pulse {index + 1} of {len(pulses)} ({pulses[index].purpose}) on {self.name}: {wrong}",
                     allowed=allowed,
-                    outputs=Outputs.OFF,
                     saved="all that was measured before",
                     todo="change the pulse: nothing of the list was driven, and software raises no limits",
                 )

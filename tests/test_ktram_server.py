@@ -293,5 +293,5 @@ def test_nobody_there_is_a_board_that_is_gone() -> None:
 
 def test_its_bench_file_makes_a_board() -> None:
     bench = Bench.read(Path(__file__).parent.parent / "benches" / "ktram-server-w.toml")
-    assert bench.file.kind == "board"
+    assert bench.file.kind == "emulator"
     assert bench.board(Path()).spec.name == "ktram-server"

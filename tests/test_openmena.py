@@ -385,5 +385,5 @@ class Deaf(OpenMena):
 
 def test_its_bench_file_makes_a_board() -> None:
     bench = Bench.read(Path(__file__).parent.parent / "benches" / "openmena-cr.toml")
-    assert bench.file.kind == "board"
+    assert bench.file.kind == "emulator"
     assert bench.board(Path()).spec.name == "openmena"

@@ -238,8 +238,11 @@ def test_levels_that_were_longer_than_asked_are_booked_as_long_as_they_were() ->
 def test_fault_33_levels_of_quite_another_length_are_a_fault() -> None:
     (run,) = PLANNER.runs([on(square(0.1, 20e-3))] * 5)
     readings = answered(run)
+    assembler = Assembler(2, REACH, 0.0)
+    traces = assembler.traces(run, readings._replace(seconds=readings.seconds * 2))
+    assert [trace.seconds.sum() for trace in traces] == pytest.approx([40e-3] * 5)  # driven, so billed
     with pytest.raises(BoardFault, match="steps took"):
-        Assembler(2, REACH, 0.0).traces(run, readings._replace(seconds=readings.seconds * 2))
+        assembler.refuse_wrong_times()
 
 
 # ---- the quick look at a list ---------------------------------------------------------------------

@@ -344,8 +344,11 @@ def test_a_part_that_fails_leaves_the_traces_before_it_and_says_which() -> None:
     board = stack(part(siemens[:16]), part(siemens[16:], fails_at=1, safe="UNKNOWN"))
     wave = level(board.spec, 0.1, 50e-6)
     pulses = [select(board.spec, site, wave, Purpose.READ) for site in (0, 16, 17, 1)]
-    with board, pytest.raises(BoardGone, match=r"^part 1: the plug was pulled") as caught:
+    board.__enter__()
+    with pytest.raises(BoardGone, match=r"^part 1: the plug was pulled") as caught:
         board.apply(pulses)
+    with pytest.raises(BoardFault, match="was left"):  # and by then nobody has switched it off
+        board.__exit__(None, None, None)
     assert len(caught.value.traces) == 2
     assert conductance(board.spec, pulses[1], caught.value.traces[1], 16) == pytest.approx(siemens[16])
     assert caught.value.outputs is Outputs.UNKNOWN

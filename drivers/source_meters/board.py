@@ -210,3 +210,4 @@ class SourceMeterBoard(Board):
                 yield from assembler.traces(run, player.salvage(run, error))
                 raise
             yield from assembler.traces(run, readings)
+            assembler.refuse_wrong_times()

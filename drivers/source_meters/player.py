@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 
 import numpy as np
 
@@ -97,7 +98,9 @@ class Player:
     def salvage(self, run: Run, error: Misbehaved) -> Readings:
         """What a run measured before it failed with `error`; switched off first."""
         volts_range = self._setup.volts_range if self._setup else 0.0
-        self.off()
+        if not self.off() and self._box is not None:
+            with suppress(LabError):  # what cannot be switched off is at least cut off
+                self._box.open_all()
         try:
             readings = self.meter.fetch()
         except LabError:

@@ -18,7 +18,7 @@ import numpy as np
 
 from drivers.source_meters.source_meter import Reach
 from drivers.source_meters.steps import FIT, common_step, shape
-from labctl.errors import LimitExceeded, Outputs
+from labctl.errors import LimitExceeded
 from labctl.pulse import Pulse, Purpose
 from labctl.quantity import format_quantity
 
@@ -216,7 +216,6 @@ class Planner:
             f"{' and more' * (len(different) > 4)}, which {self._reach.name} cannot make",
             allowed=f"levels of {format_quantity(self._reach.shortest_step, 's')} or more that have a common"
             f" step, and at most {self._reach.most_steps - 1} of these steps",
-            outputs=Outputs.OFF,
             saved="all that was measured before",
             todo="change the pulse: nothing of the list was driven",
         )

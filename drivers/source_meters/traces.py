@@ -46,6 +46,7 @@ class Assembler:
     _pieces: list[Piece] = field(default_factory=list[Piece])
     _settle: float = 0.0
     _link: float = 0.0
+    _wrong: BoardFault | None = None
 
     def begin(self, settle_seconds: float) -> None:
         """A run begins, after so long a wait for switches."""
@@ -105,12 +106,17 @@ class Assembler:
         took = float(stamps[-1] - stamps[0]) / intervals
         off = took / run.key.seconds - 1.0
         if not abs(off) <= WRONG:
-            raise BoardFault(
+            self._wrong = BoardFault(
                 f"{self.reach.name}: steps took {format_quantity(took, 's')} each,"
                 f" and {format_quantity(run.key.seconds, 's')} were asked for",
                 todo="see that filters, auto-zero and auto-ranges are off, and the line frequency is right",
             )
-        return 1.0 + off if abs(off) > BELIEVED else 1.0
+        return 1.0 + off if abs(off) > BELIEVED and took > 0 else 1.0
+
+    def refuse_wrong_times(self) -> None:
+        """Raise `BoardFault` where steps took another time: once the traces of what was driven are told."""
+        if self._wrong is not None:
+            raise self._wrong
 
 
 def driven(run: Run, readings: Readings, nothing: float, *, tripped: bool) -> Readings:

@@ -95,7 +95,6 @@ class StackedBoard(Board):
             raise LimitExceeded(
                 f"a pulse that connects {len(connected)} sites of {self.spec.name}",
                 allowed="one site selected, or all columns left to the neurons",
-                outputs=Outputs.OFF,
                 todo="choose a bench with a network board: on a stack, sites are on several boards",
             )
         return self._seats[int(connected[0])].part if len(connected) else NOWHERE
