@@ -30,8 +30,11 @@ DEATHS = int(os.environ.get("LABCTL_DEATHS", "3"))
 ROOT = Path(__file__).resolve().parent.parent
 ENDED = {"SIGTERM": 15, "SIGHUP": 1, "SIGKILL": 9, "forked": 9, "segfault": 11}
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may have set it aside
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from tests.dying import guarded
 from tests.lamp import PULSE
 with guarded(Path(sys.argv[1]), hold="20 ms") as board:
@@ -122,7 +125,10 @@ def test_fault_39_impatience_is_harmless(tmp_path: Path, light: Light) -> None:
             if program.poll() is None:
                 program.send_signal(signal.SIGINT)
             time.sleep(0.05)
-        _, told = program.communicate(timeout=30)
+        try:
+            _, told = program.communicate(timeout=30)
+        finally:
+            program.kill()  # harmless where it has ended, as it should have
     assert b"KeyboardInterrupt" in told
     assert program.returncode == -signal.SIGINT
     assert not light.on
