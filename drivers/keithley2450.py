@@ -139,7 +139,7 @@ class Keithley2450Language(ScpiSourceMeter):
         return Readings(rows[:, 2], volts, amps, no_volts | no_amps | status)
 
     def _busy(self, status: str) -> bool:
-        """"RUNNING;RUNNING;6"."""
+        """By the state of its trigger model: "RUNNING;RUNNING;6"."""
         return status.partition(";")[0].upper() in {"RUNNING", "WAITING"}
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PATIENCE = 0.1
 """[s] How long a lock is tried for: somebody who only looks has it for less."""
 _LONGEST_NOTE = 4096
+_TCP = re.compile(r"tcp://(.+):([0-9]{1,5})")
+_SERIAL = re.compile(r"serial://([^?]+)(?:\?.*)?")
 
 
 class Holding:
@@ -102,9 +104,21 @@ def holder(identity: str) -> str | None:
 
 def _place(identity: str) -> Path:
     """Its lock file. The name is for people; what tells two identities apart is the digest in it."""
+    identity = _one_name(identity)
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", identity)[:40].strip("-.")
     digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return shared() / f"{name or 'instrument'}-{digest}.lock"
+
+
+def _one_name(identity: str) -> str:
+    """The same for an address however it is written: not every instrument has a serial number to tell it by."""
+    if tcp := _TCP.fullmatch(identity):
+        with suppress(OSError, UnicodeError):  # a name that nobody knows is as good as another
+            found = socket.getaddrinfo(tcp[1].strip("[]"), int(tcp[2]), type=socket.SOCK_STREAM)
+            return f"tcp://{min(str(one[4][0]) for one in found)}:{int(tcp[2])}"
+    if port := _SERIAL.fullmatch(identity):
+        return f"serial://{os.path.realpath(port[1])}"
+    return re.sub(r"^([A-Z]+)::", r"\g<1>0::", identity.upper()) if "::" in identity else identity
 
 
 def _lock(place: Path, seconds: float) -> BaseFileLock:

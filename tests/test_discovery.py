@@ -453,6 +453,9 @@ def test_any_call_that_fails_leaves_nothing_on() -> None:
     [
         "analogIn.frequencySet",
         "analogIn.bufferSizeSet",
+        "analogIn.triggerPositionSet",
+        "analogOut.idleSet",
+        "analogOut.nodeFunctionSet",
         "analogOut.nodeFrequencySet",
         "analogOut.nodeAmplitudeSet",
         "analogOut.nodeOffsetSet",

@@ -107,13 +107,17 @@ def test_it_is_armed_to_switch_off_at_its_compliance_and_watched() -> None:
         assert not found.instrument.smu.output
 
 
+def often(board: KeysightB2900) -> None:
+    for _ in range(30):
+        board.apply([reading(board)])
+
+
 def test_somebody_who_disarms_it_is_noticed() -> None:
     with rig(NAME, resistor(20e3)) as found, found.board as board:
         board.apply([reading(board)])
         found.instrument.smu.modes.trips_off = False
         with pytest.raises(BoardFault, match="settings are") as fault:
-            for _ in range(30):
-                board.apply([reading(board)])
+            often(board)
         assert fault.value.outputs is Outputs.OFF
 
 

@@ -230,3 +230,18 @@ def test_everybody_may_take_what_another_left(locks: Path) -> None:
         pass
     lock = next(locks.glob("*.lock"))
     assert lock.stat().st_mode & 0o666 == 0o666
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("tcp://127.0.0.1:5025", "tcp://localhost:5025"),
+        ("serial:///dev/null?baud=9600", "serial:///dev/../dev/null?baud=57600&boot=2"),
+        ("GPIB::9::INSTR", "gpib0::9::instr"),
+    ],
+)
+def test_fault_44_an_address_by_another_name_is_the_same_instrument(one: str, other: str) -> None:
+    with Holding(one), pytest.raises(InUse):
+        Holding(other).take()
+    with Holding(one), Holding("tcp://127.0.0.1:5026"), Holding("GPIB0::10::INSTR"):
+        assert holder(other) is not None

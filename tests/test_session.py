@@ -242,7 +242,8 @@ def test_nothing_more_is_driven_while_outputs_are_not_known_to_be_off(outputs: O
         def _make_safe(self) -> Outputs:
             return outputs
 
-    with Dangerous() as board, pytest.raises(Misbehaved) as caught:
+    board = Dangerous().__enter__()
+    with pytest.raises(Misbehaved) as caught:
         session.run(forgiving([pulse()], [pulse()], [pulse()]), board, ledger=Ledger())
     assert board.lists == 1
     assert caught.value.outputs is outputs

@@ -237,6 +237,11 @@ def test_fault_18_a_change_at_the_front_panel_is_noticed(name: str) -> None:
         assert not fault.value.traces
 
 
+def often(board: SourceMeterBoard) -> None:
+    for _ in range(30):
+        board.apply([reading(board)])
+
+
 @pytest.mark.parametrize("name", ["keithley2400", "keithley2450"])
 def test_fault_18_terminals_are_read_back_and_watched(name: str) -> None:
     with rig(name, resistor(20e3)) as found:
@@ -244,8 +249,7 @@ def test_fault_18_terminals_are_read_back_and_watched(name: str) -> None:
             board.apply([reading(board)])
             found.instrument.terminals = "REAR"
             with pytest.raises(BoardFault, match="settings are"):
-                for _ in range(30):
-                    board.apply([reading(board)])
+                often(board)
         with found.another(terminals="rear") as board:
             assert found.instrument.terminals == "REAR"
         meddle(found.instrument, lambda message: None if message.startswith(":ROUT:TERM ") else message)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labctl.addressing import infer, multiply, read_row, select, wait
-from labctl.errors import LimitExceeded, Outputs, Refused
+from labctl.errors import LimitExceeded, Refused
 from labctl.limits import Limits
 from labctl.objections import objections
 from labctl.parts import Neuron, Shapes, Site

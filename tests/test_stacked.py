@@ -388,6 +388,21 @@ def test_the_whole_is_as_safe_as_its_worst_part(safe: tuple[str, str], whole: Ou
     assert board.make_safe() is whole
 
 
+def test_the_part_that_was_driven_last_is_switched_off_first() -> None:
+    siemens = in_order(*chip())
+    board = stack(part(siemens[:16]), part(siemens[16:]))
+    order = list[int]()
+    with board:
+        wave = level(board.spec, 0.1, 50e-6)
+        for number, one in enumerate(board.parts):
+            one.make_safe = lambda number=number: order.append(number) or Outputs.OFF
+        for site, first in ((16, 1), (0, 0)):
+            board.apply([select(board.spec, site, wave, Purpose.READ)])
+            board.make_safe()
+            assert order == [first, 1 - first]
+            order.clear()
+
+
 def test_a_half_failed_opening_closes_the_parts_that_are_open() -> None:
     board = stack(part(SIXTEEN), part(SIXTEEN, opens=False))
     with pytest.raises(BoardGone), board:

@@ -164,7 +164,9 @@ class Discovery:
         _agree("sampling rate", CLOCK / listening.divider, hertz)
         asked("buffer", scope.bufferSizeSet, samples)
         _agree("buffer", samples, asked("buffer", scope.bufferSizeGet))
-        asked("trigger position", scope.triggerPositionSet, samples / 2 / hertz)
+        position = samples / 2 / hertz
+        asked("trigger position", scope.triggerPositionSet, position)
+        _agree("trigger position", position, asked("trigger position", scope.triggerPositionGet), 1 / hertz)
         reach = (self._range(0, listening.range_volts), self._range(1, listening.range_volts))
         asked("acquisition", scope.acquisitionModeSet, DwfAcquisitionMode.Single)
         asked("trigger", scope.triggerAutoTimeoutSet, 0.0)
@@ -199,6 +201,9 @@ class Discovery:
         asked("wait", out.waitSet, _W1, 0.0)
         asked("generator's trigger", out.triggerSourceSet, _W1, DwfTriggerSource.None_)
         asked("generator on", out.nodeEnableSet, _W1, _CARRIER, 1)
+        _same("idle level", DwfAnalogOutIdle.Offset, asked("idle level", out.idleGet, _W1))
+        shape = asked("waveform", out.nodeFunctionGet, _W1, _CARRIER)
+        _same("waveform", DwfAnalogOutFunction.Custom, shape)
         _agree("frequency", hertz, asked("frequency", out.nodeFrequencyGet, _W1, _CARRIER))
         _agree("amplitude", FULL_VOLTS, asked("amplitude", out.nodeAmplitudeGet, _W1, _CARRIER))
         _agree("offset", wave.rest, asked("offset", out.nodeOffsetGet, _W1, _CARRIER), 1e-3)
@@ -243,3 +248,9 @@ def _agree(what: str, wanted: float, found: float, within: float = 0.0) -> None:
     """`BoardFault` where a setting is not what it was set to."""
     if not math.isclose(wanted, found, rel_tol=1e-3, abs_tol=within):
         raise BoardFault(f"Analog Discovery: {what} was set to {wanted:.6g}, and {found:.6g} is there")
+
+
+def _same(what: str, wanted: object, found: object) -> None:
+    """The same for what is no number."""
+    if wanted != found:
+        raise BoardFault(f"Analog Discovery: {what} was set to {wanted}, and {found} is there")

@@ -230,21 +230,17 @@ class Replay:
 def _made(file: Path, head: bytes) -> Path:
     """A new file with this head, by the first free name."""
     names = (file, *(file.with_name(f"{file.stem}-{number}{file.suffix}") for number in range(2, MOST_FILES)))
-    for name in names if not file.is_dir() else names[:1]:
-        try:
-            with name.open("xb") as new:
-                new.write(head)
-        except FileExistsError as error:
-            failed: OSError = error
-        except OSError as error:
-            failed = error
-            break
-        else:
-            return name
-    raise Refused(
-        f"{file} cannot be made to record into: {failed.strerror or failed}",
-        allowed="a new file: no recording is written over",
-    ) from failed
+    free = (name for name in names if not name.exists())
+    path = file if file.is_dir() else next(free, file)
+    try:
+        with path.open("xb") as new:
+            new.write(head)
+    except OSError as error:
+        raise Refused(
+            f"{file} cannot be made to record into: {error.strerror or error}",
+            allowed="a new file: no recording is written over",
+        ) from error
+    return path
 
 
 def _shown(data: bytes | bytearray) -> str:

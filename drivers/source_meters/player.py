@@ -34,6 +34,8 @@ MARGIN = 2.0
 OTHER_LEVEL, SMALL_LEVEL = 0.05, 0.01
 """Of a level, and of its range: by more than both together no level is off."""
 OVER_RANGE = int(Flag.OVER_RANGE)
+HARMLESS = 0.12
+"""[V] of a read that moves nothing: one that is higher is not driven again, since the bill has it once."""
 LONGEST_NAP = 0.05
 """[s] between two questions whether a run has ended: it can be stopped as soon."""
 
@@ -87,10 +89,10 @@ class Player:
         return settle
 
     def play(self, run: Run) -> Readings:
-        """All of it, one reading a level; what only reads once more where the range was too small."""
+        """All of it, one reading a level; once more where the range was too small and no device minds."""
         readings = self._played(run)
-        higher = self._higher_range()
-        if higher and not run.key.writes and _over_range(readings):
+        higher, harmless = self._higher_range(), not run.key.writes and max(map(abs, run.volts)) <= HARMLESS
+        if higher and harmless and _over_range(readings):
             self._arrange(0.0, higher)
             return self._played(run)
         return readings

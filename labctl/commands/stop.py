@@ -66,7 +66,8 @@ def _made_safe(path: Path) -> dict[str, Any]:
             with board:
                 outputs = board.make_safe()
     except LabError as error:
-        return {**row, "held by": error.wrong, "outputs": Outputs.UNKNOWN.value}
+        known = error.outputs or Outputs.UNKNOWN  # an opening that failed has been made safe
+        return {**row, "held by": error.wrong, "outputs": known.value}
     return {**row, "outputs": outputs.value}
 
 

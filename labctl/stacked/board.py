@@ -39,6 +39,8 @@ class StackedBoard(Board):
         self.spec = spec_of(settings, specs, self._seats)
         self._neurons = Computed(self.spec, specs, self._seats, together=settings.together, apply=self._on)
         self._opened = ExitStack()
+        self._latest = 0
+        """Part that was driven last: another that does not answer is not to keep it on."""
         self._touched = False
         """Something of the present list was driven."""
 
@@ -70,8 +72,9 @@ class StackedBoard(Board):
         self._opened.__exit__(*sys.exc_info())  # of an error on its way, no part is to make another
 
     def _make_safe(self) -> Outputs:
-        """All of them, whatever one says; the whole is as safe as the worst."""
-        found = {part.make_safe() for part in self._parts}
+        """All of them, whatever one says, that which was driven last before others; as safe as the worst."""
+        parts = sorted(enumerate(self._parts), key=lambda pair: pair[0] != self._latest)
+        found = {part.make_safe() for _, part in parts}
         return next((worst for worst in (Outputs.ON, Outputs.UNKNOWN) if worst in found), Outputs.OFF)
 
     def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
@@ -101,7 +104,7 @@ class StackedBoard(Board):
 
     def _on(self, number: int, pulses: Sequence[Pulse]) -> list[Trace]:
         """Drive pulses of this part; what it refuses after others were driven is no refusal any more."""
-        part, touched, self._touched = self._parts[number], self._touched, True
+        part, touched, self._touched, self._latest = self._parts[number], self._touched, True, number
         try:
             return part.apply(pulses)
         except Misbehaved as error:

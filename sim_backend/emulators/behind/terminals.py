@@ -83,7 +83,7 @@ class Terminals:
         self._load.rest(seconds)
 
     def expect_several(self) -> None:
-        """Several columns may be closed at once: what takes long the first time is done now; nothing moves."""
+        """Several columns may be closed at once: what is slow the first time is done now; nothing moves."""
         self._load.expect_several()
 
     def siemens(self, volts: float = 0.1) -> list[float]:
