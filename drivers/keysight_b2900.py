@@ -7,7 +7,8 @@ A run is a list of at most 2500 levels, stepped by the trigger timer; each is me
 trigger. A source pulse could be 50 us long, but others who drive this family refuse less than 1 ms with a
 measurement, and so does this driver.
 
-    open     *IDN?  :OUTP1?  (left on: :ABOR (@1)  :SOUR1:VOLT 0  :SOUR1:CURR 0  :OUTP1 OFF)  *RST  *CLS
+    open     *IDN?  :OUTP2? (of two)  :OUTP1?
+             (left on: :ABOR (@1)  :SOUR1:VOLT 0  :SOUR1:CURR 0  :OUTP1 OFF)  *RST  *CLS
     ranges   :SOUR1:VOLT:RANG  :SENS1:CURR:PROT  :SENS1:CURR:RANG, each read back
     steps    :SENS1:CURR:APER  :SENS1:VOLT:APER  :TRIG1:TRAN:TIM  :TRIG1:ACQ:TIM  :TRIG1:ACQ:DEL, read back
     read     :SOUR1:LIST:VOLT …;:TRIG1:TRAN:COUN n;:TRIG1:ACQ:COUN n;:INIT (@1);*WAI;:FETC:ARR? (@1);…
@@ -23,13 +24,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from drivers.languages.numbers import wire
+from drivers.languages.numbers import Identity, wire
 from drivers.links.transport import Transport
 from drivers.source_meters.board import SourceMeterBoard
 from drivers.source_meters.replies import bits, column
 from drivers.source_meters.scpi_meter import ScpiSourceMeter
 from drivers.source_meters.settings import SourceMeterSettings
 from drivers.source_meters.source_meter import Reach, Readings
+from labctl.errors import BoardFault
 from labctl.pulse import Flag, Floats
 
 REACH = Reach(
@@ -55,6 +57,7 @@ class KeysightB2900Language(ScpiSourceMeter):
     """What channel 1 of a B2900 understands."""
 
     reach = REACH
+    _channels = 1
     LEFT_ON = (":ABOR (@1)", ":SOUR1:VOLT 0", ":SOUR1:CURR 0")
     OFF = (":ABOR (@1)", ":OUTP1 OFF")
     OUTPUT = ":OUTP1"
@@ -100,6 +103,22 @@ class KeysightB2900Language(ScpiSourceMeter):
     CLEAR = ":TRAC1:FEED:CONT NEV;:TRAC1:CLE;:TRAC1:POIN {count};:TRAC1:FEED SENS;:TRAC1:FEED:CONT NEXT"
     STORED = ":TRAC1:POIN:ACT?"
     FETCH = ":TRAC1:DATA?"
+
+    def identify(self) -> Identity:
+        """Ask who it is."""
+        found = super().identify()
+        self._channels = int(found.model[4:5] == "2") + 1  # B2902A, B2912A
+        return found
+
+    def begin(self) -> None:
+        """A reset is of both channels: not while the other one drives what is none of this bench's."""
+        if self._channels > 1 and self._whole(":OUTP2?") != 0:
+            raise BoardFault(
+                f"{self.reach.name} at {self._link.address} has channel 2 on, which a reset would cut off",
+                allowed="channel 2 off: this driver has the whole instrument",
+                todo="bring channel 2 to 0 V and off by whatever drives it",
+            )
+        super().begin()
 
     def _begun(self) -> None:
         self._scpi.set_word(":SENS1:FUNC", '"VOLT","CURR"')

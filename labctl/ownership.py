@@ -111,7 +111,7 @@ def _place(identity: str) -> Path:
 
 
 def _one_name(identity: str) -> str:
-    """The same for an address however it is written: not every instrument has a serial number to tell it by."""
+    """The same for an address however it is written: not every instrument has a serial number."""
     if tcp := _TCP.fullmatch(identity):
         with suppress(OSError, UnicodeError):  # a name that nobody knows is as good as another
             found = socket.getaddrinfo(tcp[1].strip("[]"), int(tcp[2]), type=socket.SOCK_STREAM)

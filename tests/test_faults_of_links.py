@@ -13,7 +13,7 @@ from drivers.keithley2450 import Keithley2450
 from drivers.languages.scpi import Scpi
 from drivers.links import connect
 from labctl import cli, doctor
-from labctl.errors import BoardGone, BoardHung, InUse, Misbehaved, Outputs, Refused, Unavailable
+from labctl.errors import BoardFault, BoardGone, BoardHung, InUse, Misbehaved, Outputs, Refused, Unavailable
 from tests.peers import Line, peer
 from tests.source_meters import KINDS, reading, resistor, rig
 
@@ -51,10 +51,13 @@ def off_of(name: str) -> str:
 @pytest.mark.parametrize("fault", ["hang-up", "ignore"])
 def test_fault_02_an_off_that_never_arrives_leaves_the_outputs_unknown(name: str, fault: str) -> None:
     faults = f"{fault} on {off_of(name)}"
-    with rig(name, resistor(20e3), faults=faults, deadline="0.2 s") as found, found.board as board:
+    with rig(name, resistor(20e3), faults=faults, deadline="0.2 s") as found:
+        board = found.board.__enter__()
         board.apply([reading(board)])
         assert board.make_safe() is Outputs.UNKNOWN
         assert found.instrument.smu.output  # and it is on
+        with pytest.raises(BoardFault, match="was left, and its outputs are not confirmed to be off"):
+            board.__exit__(None, None, None)
 
 
 @every_kind

@@ -76,6 +76,16 @@ def test_fault_44_a_bench_that_is_refused_a_box_leaves_its_relays_alone() -> Non
         assert terminals.closed == set()
 
 
+def test_fault_17_a_channel_that_somebody_else_drives_is_not_reset() -> None:
+    with rig("keysight_b2900", resistor(20e3)) as found:
+        for message in (b":SOUR2:VOLT 1", b":OUTP2 ON"):
+            found.instrument.receive(message)
+        with pytest.raises(BoardFault, match="has channel 2 on"):
+            found.board.__enter__()
+        assert found.instrument.receive(b":OUTP2?;:SOUR2:VOLT?").startswith(b"1;")
+        assert not any("*RST" in message for message in found.heard)
+
+
 # ---- what cannot be switched off --------------------------------------------------------------
 
 
