@@ -96,12 +96,9 @@ def _serial_ports() -> Iterator[Connected]:
 
 def _visa_resources() -> Iterator[Connected]:
     pyvisa: Any = import_module("pyvisa")
-    manager = pyvisa.ResourceManager("@py")
-    try:
-        for name in cast("Sequence[str]", manager.list_resources()):
-            yield Connected("VISA resource", name, "")
-    finally:
-        manager.close()
+    manager = pyvisa.ResourceManager("@py")  # the same for all: closed by nobody but the end of the program
+    for name in cast("Sequence[str]", manager.list_resources()):
+        yield Connected("VISA resource", name, "")
 
 
 def _discoveries() -> Iterator[Connected]:

@@ -1,5 +1,6 @@
 """What every test stands on: laws that explain themselves when broken, and the same examples each time."""
 
+import signal
 from itertools import count
 
 import hypothesis
@@ -10,6 +11,9 @@ pytest.register_assert_rewrite("labctl.contract")  # or a broken law says only `
 # Found examples do not depend on luck or on yesterday, and no test is judged by the clock.
 hypothesis.settings.register_profile("house", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("house")
+
+# Programs that tests start hear Ctrl-C, also where a shell set it aside for all that it started.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _TESTS = count()
 

@@ -26,15 +26,19 @@ every_kind = pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("kind", ["tcp", "visa", "serial", "visa-serial"])
 def test_fault_02_an_off_that_was_cut_at_any_byte_is_never_confirmed(kind: str) -> None:
     for count in range(len(OFF) + 1):
+        opened = threading.Event()
 
-        def cut(line: Line, count: int = count) -> None:
+        def cut(line: Line, count: int = count, opened: threading.Event = opened) -> None:
             heard = b""
+            opened.wait(10)  # a line that ends before anybody has opened it is another fault
             while len(heard) < count and (piece := line.recv(1)):
                 heard += piece
             line.close()
 
         with peer(kind, cut) as address:
             link = connect(address, seconds=0.5)
+            link.open()
+            opened.set()
             with pytest.raises((BoardGone, BoardHung)) as raised:
                 Scpi(link).tell_and_ask(OFF.decode().strip(), ":OUTP?")
             assert raised.value.outputs is Outputs.UNKNOWN

@@ -344,6 +344,16 @@ def test_a_guard_that_hangs_is_killed_and_the_board_made_safe(
         assert (caught.value.outputs, light.on) == (Outputs.OFF, False)
 
 
+def test_fault_21_a_driver_that_does_not_come_back_hangs_though_its_guard_lives(
+    tmp_path: Path, light: Light, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PATIENCE_SECONDS", 1.0)
+    with lamp(tmp_path, "stuck", stuck="60 s") as board:
+        with pytest.raises(BoardHung) as caught:
+            board.apply(LIST)
+        assert (caught.value.outputs, light.on) == (Outputs.OFF, False)
+
+
 def test_sigterm_tells_a_guard_to_make_safe_and_the_terminals_signals_tell_it_nothing(
     tmp_path: Path, light: Light
 ) -> None:

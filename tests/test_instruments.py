@@ -80,7 +80,7 @@ def test_visa_is_looked_for_only_on_request(monkeypatch: pytest.MonkeyPatch) -> 
     assert [one.what for one in connected()] == ["serial port", "Analog Discovery"]
     assert closed == []
     assert connected(visa=True)[-1] == Connected("VISA resource", "USB0::0x05E6::0x2450::04::INSTR", "")
-    assert closed == [True]
+    assert closed == []  # it is the one of the whole program: links may hang on it
 
 
 def test_a_library_that_is_missing_or_fails_hides_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

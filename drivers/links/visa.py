@@ -9,10 +9,10 @@ time-out an instrument is cleared (`viClear`), where its interface knows how.
 
 from __future__ import annotations
 
-import functools
 import os
 import select
 import socket
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from math import ceil
@@ -141,13 +141,14 @@ def _parsed(address: str) -> tuple[str, str]:
     return name, backend or "py"
 
 
-@functools.cache
 def _manager(backend: str) -> Any:
-    """The one manager of a backend: pyvisa hands out the same to all, so nobody may close it."""
+    """The one manager of a backend, which pyvisa hands out to all: asked for again, if somebody closed it."""
     import pyvisa
 
     try:
-        return pyvisa.ResourceManager(f"@{backend}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pyvisa-py tells what else could be installed
+            return pyvisa.ResourceManager(f"@{backend}")
     except Exception as error:
         raise Unavailable(
             f"VISA has no backend @{backend}: {why(error)}",

@@ -20,7 +20,7 @@ from labctl.board import Board
 from labctl.codec import spec_to_json
 from labctl.errors import BoardFault, BoardGone, BoardHung, LabError, Misbehaved, Outputs, Refused
 from labctl.guard import registry, wire
-from labctl.guard.process import Process
+from labctl.guard.process import PATIENCE_SECONDS, Process
 from labctl.guard.wire import End, Kind
 from labctl.making import Ready
 from labctl.pulse import Pulse, Trace
@@ -106,7 +106,7 @@ class Guarded(Board):
         """It has been told: by the guard when it was left, or by the error with which the guard ended."""
 
     def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
-        kind, parts = self._exchange(wire.asked(pulses))
+        kind, parts = self._exchange(wire.asked(pulses), PATIENCE_SECONDS + self._most_seconds(pulses))
         if kind == Kind.DONE:
             yield from wire.traces_of(parts)
             return
@@ -162,7 +162,12 @@ class Guarded(Board):
     def _ask(self, request: bytes) -> list[bytes]:
         return _done(self._exchange(request))
 
-    def _exchange(self, request: bytes) -> wire.Frame:
+    def _most_seconds(self, pulses: Sequence[Pulse]) -> float:
+        """[s] that a list may take: ten times what the board says, and a tenth of a second a pulse."""
+        pulse = self.spec.settle_seconds + self.spec.link_seconds
+        return 10 * (sum(each.duration for each in pulses) + len(pulses) * pulse) + 0.1 * len(pulses)
+
+    def _exchange(self, request: bytes, patience: float = PATIENCE_SECONDS) -> wire.Frame:
         """The guard's answer. What interrupts it, such as Ctrl-C, is the end of the guard: it makes safe."""
         guard = self._guard
         if guard is None:
@@ -170,7 +175,7 @@ class Guarded(Board):
         if guard.forked:
             raise Refused(f"{self.spec.name} was opened by another process, which this one was forked from")
         try:
-            return guard.ask(request)
+            return guard.ask(request, patience)
         except TimeoutError:
             guard.kill()
             raise self._ended(guard, BoardHung) from None

@@ -29,6 +29,8 @@ END_SECONDS = 20.0
 """[s] after which a guard that was told to end is killed; it gives itself less."""
 SILENT_SECONDS = 30.0
 """[s] after which a guard that answers no beat is taken to hang."""
+PATIENCE_SECONDS = 300.0
+"""[s] after which a driver that does not come back, while its guard still answers beats, is taken to hang."""
 _LOOK_SECONDS = 1
 """[s] between looks whether it is still there, while an answer is waited for."""
 _LAST_BYTES = 2000
@@ -57,10 +59,11 @@ class Process:
         beat = (weakref.ref(self._beats), lease / BEATS)
         threading.Thread(target=_beat, args=beat, name="beats", daemon=True).start()
 
-    def ask(self, request: bytes) -> wire.Frame:
+    def ask(self, request: bytes, patience: float = PATIENCE_SECONDS) -> wire.Frame:
         """The answer. `EOFError` or `OSError` if there is none and will be none; `TimeoutError` if it hangs.
 
-        An exchange that anything interrupted cannot be taken up again: after that there are no answers.
+        It hangs if no beat is answered, or if a request takes longer than its `patience` [s]. An exchange
+        that anything interrupted cannot be taken up again: after that there are no answers.
         """
         if self._busy:
             raise EOFError
@@ -69,7 +72,8 @@ class Process:
             self._link.sendall(request)
         except BlockingIOError:
             raise TimeoutError from None
-        answer = wire.receive(self._link, self._look)
+        deadline = time.monotonic() + patience
+        answer = wire.receive(self._link, lambda: self._look(deadline))
         self._busy = False
         return answer
 
@@ -99,8 +103,9 @@ class Process:
         self._let_go()
         return last
 
-    def _look(self) -> None:
-        if time.monotonic() - self._beats.answered > SILENT_SECONDS:
+    def _look(self, deadline: float) -> None:
+        now = time.monotonic()
+        if now - self._beats.answered > SILENT_SECONDS or now > deadline:
             raise TimeoutError
 
 
