@@ -1,4 +1,4 @@
-"""Two programs and one instrument, each with a guard: the second is refused, and has it when the first is dead."""
+"""Two guarded programs, one instrument: the second is refused, and has it when the first is dead."""
 
 import signal
 import subprocess
