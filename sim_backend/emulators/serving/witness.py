@@ -21,6 +21,7 @@ from typing import NamedTuple, Self
 MARK = b"witness1"
 SIZE = 64
 _BODY = struct.Struct("<8sQQddd")
+_COUNT = struct.Struct("<Q")
 
 
 class Seen(NamedTuple):
@@ -65,8 +66,10 @@ class Witness:
         off_at = now if was_live and not live else seen.off_at
         on_at = now if live and not was_live else seen.on_at
         self._seen = Seen(seen.changes + 1, live, off_at, on_at, largest)
-        struct.pack_into("<Q", self._map, 8, 2 * seen.changes + 1)
-        _BODY.pack_into(self._map, 0, MARK, 2 * self._seen.changes, *self._seen[1:])
+        # copied as they are: `pack_into` would make zeros of everything first, and somebody may look just then
+        self._map[8:16] = _COUNT.pack(2 * seen.changes + 1)
+        self._map[16 : _BODY.size] = _BODY.pack(MARK, 0, *self._seen[1:])[16:]
+        self._map[8:16] = _COUNT.pack(2 * self._seen.changes)
 
     def look(self) -> Seen:
         """What it says now; `ValueError` if this is no witness."""
@@ -74,7 +77,7 @@ class Witness:
             mark, count, *rest = _BODY.unpack_from(self._map)
             if mark != MARK:
                 raise ValueError("not the file of a witness")
-            if not count % 2 and struct.unpack_from("<Q", self._map, 8)[0] == count:
+            if not count % 2 and _COUNT.unpack_from(self._map, 8)[0] == count:
                 return Seen(count // 2, *rest)
 
     def close(self) -> None:
