@@ -66,7 +66,7 @@ class Witness:
         off_at = now if was_live and not live else seen.off_at
         on_at = now if live and not was_live else seen.on_at
         self._seen = Seen(seen.changes + 1, live, off_at, on_at, largest)
-        # copied as they are: `pack_into` would make zeros of everything first, and somebody may look just then
+        # copied as they are: `pack_into` makes zeros of everything first, and somebody may look just then
         self._map[8:16] = _COUNT.pack(2 * seen.changes + 1)
         self._map[16 : _BODY.size] = _BODY.pack(MARK, 0, *self._seen[1:])[16:]
         self._map[8:16] = _COUNT.pack(2 * self._seen.changes)
