@@ -23,13 +23,16 @@ from labctl.stacked import StackedBoard
 from labctl.training.assignment import assign
 from labctl.training.controller import train
 from tests.boards import compact, ngspice, selectors, stacked
-from tests.resistors import Resistors
+from tests.resistor_parts import Resistors
 
 ROOT = Path(__file__).parents[1]
 
 
 def part(siemens: Sequence[float], **settings: Any) -> dict[str, Any]:
-    return {"class": "tests.resistors:Resistors", "board": {"siemens": list(map(float, siemens)), **settings}}
+    return {
+        "class": "tests.resistor_parts:Resistors",
+        "board": {"siemens": list(map(float, siemens)), **settings},
+    }
 
 
 def stack(*parts: dict[str, Any], **settings: Any) -> StackedBoard:
