@@ -51,3 +51,5 @@ class Neuron:
     reference_siemens: float
     low_volts: float
     high_volts: float
+    computed: bool = False
+    """No amplifier is there: what it would answer is worked out from measured currents."""

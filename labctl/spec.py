@@ -103,6 +103,12 @@ class Spec:
         found = self.sites[site]
         return found.label or f"({found.row}, {found.column})"
 
+    @property
+    def neurons_told(self) -> str:
+        """Whose answers they are, for a person."""
+        computed = any(neuron.computed for neuron in self.neurons)
+        return "by neurons computed from its currents" if computed else "on the chip's own neurons"
+
     def computing(self, driven: Bools) -> bool:
         """True where the pulse drives rows and leaves all columns to the neurons: inference."""
         if not self.neurons:

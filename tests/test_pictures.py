@@ -358,7 +358,13 @@ def test_the_layers_lie_side_by_side_and_centred() -> None:
 
 
 def test_wrong_answers_are_counted_and_told() -> None:
-    given = Answers(np.zeros((3, 9)), np.array([1.0, -1.0, -1.0]), np.array([0.1, -0.05, 0.02]), np.zeros(3))
+    given = Answers(
+        np.zeros((3, 9)),
+        np.array([1.0, -1.0, -1.0]),
+        np.array([0.1, -0.05, 0.02]),
+        np.zeros(3),
+        "on the chip's own neurons",
+    )
     assert given.right.tolist() == [True, True, False]
     assert answers.subtitle(given).startswith("2 of 3 patterns")
     assert "the worst is wrong by 20 mV" in answers.subtitle(given)

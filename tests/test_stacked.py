@@ -112,6 +112,11 @@ def test_runs_for_one_part_are_one_list_and_keep_their_order() -> None:
     assert [int(np.flatnonzero(p.driven)[1]) - 1 for p in second.pulses] == [0, 1]
 
 
+def test_who_reads_of_it_is_told_that_its_neurons_are_computed() -> None:
+    assert two_parts().spec.neurons_told == "by neurons computed from its currents"
+    assert compact("network").spec.neurons_told == "on the chip's own neurons"
+
+
 def test_stuck_devices_are_left_out() -> None:
     siemens = in_order(*chip())
     board = stack(part([1e-3, *siemens[:15]]), part([*siemens[15:], 1e-3]), unused=[[0, 0], [1, 15]])

@@ -89,7 +89,7 @@ def _found(journal: Journal) -> Iterator[Markup]:
 
 def _figures(told: Any) -> list[tuple[str, str]]:
     tolerance, learning = format_quantity(told["tolerance"], "%"), provenance.tables(told.get("learning"))
-    rows = [("patterns right", f"{told['right']} of {told['patterns']}, on the chip's own neurons")]
+    rows = [("patterns right", f"{told['right']} of {told['patterns']}, {told['neurons']}")]
     if told["synapses"]:
         rows += [
             (f"synapses within {tolerance} of target", f"{told['within_tolerance']} of {told['synapses']}"),

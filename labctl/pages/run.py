@@ -122,6 +122,7 @@ def _trained(journal: Journal, result: dict[str, Any]) -> dict[str, Any]:
         return {
             "patterns": result["patterns"],
             "right": result["right"],
+            "neurons": journal.spec.neurons_told,
             "synapses": len(sites),
             "tolerance": tolerance,
             "within_tolerance": sum(abs(site["error"]) <= tolerance for site in sites),
@@ -181,7 +182,7 @@ def _site(journal: Journal, outcome: dict[str, Any], final: Sequence[float | Non
 
 def _told(trained: dict[str, Any]) -> Iterator[str | Table]:
     count, tolerance = trained["synapses"], format_quantity(trained["tolerance"], "%")
-    yield f"patterns right   {trained['right']} / {trained['patterns']} (on the chip's own neurons)"
+    yield f"patterns right   {trained['right']} / {trained['patterns']} ({trained['neurons']})"
     if count:
         yield (
             f"synapses         {trained['within_tolerance']} / {count} within {tolerance} of target,"

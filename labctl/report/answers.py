@@ -71,7 +71,7 @@ def subtitle(answers: Answers) -> str:
     clear = f"least margin {least}" if margin > 0 else f"the worst is wrong by {least}"
     same = f"at most {said(off, 'V')} from" if off > NOTHING else "the same as"
     return (
-        f"{right} of {len(answers.volts)} patterns classified right on the chip's own neurons;"
+        f"{right} of {len(answers.volts)} patterns classified right {answers.neurons};"
         f" {clear}; {same} an ideal circuit"
     )
 

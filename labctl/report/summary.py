@@ -96,6 +96,8 @@ class Answers:
     """[V], shape (patterns,)."""
     predicted: Floats
     """[V], shape (patterns,): by ideal amplifiers with the conductances that were read."""
+    neurons: str
+    """Whose answers they are."""
 
     @property
     def right(self) -> Bools:
@@ -139,7 +141,7 @@ def summary(journal: Journal) -> Summary:
             goal=_goal(assignment, result, meta, spec) if assignment else None,
             endings=_endings(result, spec) if result else {},
             final=_by_site(result["conductances_siemens"], spec) if result else None,
-            answers=_answers(result, meta) if result else None,
+            answers=_answers(result, meta, spec) if result else None,
         )
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, Refused) as error:
         raise BadRun(
@@ -208,7 +210,7 @@ def _endings(result: Mapping[str, Any], spec: Spec) -> dict[int, Ending]:
     return found
 
 
-def _answers(result: Mapping[str, Any], meta: Mapping[str, Any]) -> Answers:
+def _answers(result: Mapping[str, Any], meta: Mapping[str, Any], spec: Spec) -> Answers:
     images = meta["images"]
     pixels, labels = (
         np.array(images["pixels"], dtype=np.float64),
@@ -217,7 +219,7 @@ def _answers(result: Mapping[str, Any], meta: Mapping[str, Any]) -> Answers:
     volts, ideal = (np.array(result[key], dtype=np.float64) for key in ("answers_volts", "predicted_volts"))
     if not (pixels.shape == (len(volts), 9) and labels.shape == volts.shape == ideal.shape):
         raise ValueError("answers that do not fit the patterns")
-    return Answers(pixels, labels, volts, ideal)
+    return Answers(pixels, labels, volts, ideal, spec.neurons_told)
 
 
 def _by_site(values: list[float | None], spec: Spec) -> Floats:

@@ -108,7 +108,11 @@ def spec_of(settings: StackedSettings, specs: Sequence[Spec], seats: Sequence[Se
         if seat.column in specs[seat.part].grounded
     }
     alike = replace(
-        spec, sites=sites, grounded=tuple(sorted(grounded)), accuracy=accuracy + off * window.high
+        spec,
+        sites=sites,
+        neurons=tuple(replace(neuron, computed=True) for neuron in spec.neurons),
+        grounded=tuple(sorted(grounded)),
+        accuracy=accuracy + off * window.high,
     )
     return _as_the_worst(alike, specs)
 
