@@ -50,8 +50,7 @@ TRANSCRIPTS = Path(__file__).parent / "transcripts"
 
 
 @pytest.fixture(autouse=True)
-def _a_bench_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path / "shared"))
+def _a_bench_of_its_own() -> None:
     USB.clear()
 
 

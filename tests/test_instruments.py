@@ -21,12 +21,6 @@ from sim_backend.emulators.serving.server import on_pty
 NASTY = "KEITHLEY [/] \x1b[31m2450\n"
 
 
-@pytest.fixture(autouse=True)
-def own_folder_of_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path / "shared"))
-    (tmp_path / "shared").mkdir()
-
-
 def modules(monkeypatch: pytest.MonkeyPatch, **there: Any) -> None:
     """Only these libraries are there; the others cannot be imported."""
 

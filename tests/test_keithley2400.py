@@ -1,63 +1,20 @@
 """The Keithley 2400: its words on the wire, and how long its levels last."""
 
-import re
-from pathlib import Path
-
-import numpy as np
 import pytest
 
-import drivers.keithley2400 as module
-from drivers.keithley2400 import Keithley2400, Keithley2400Language
 from labctl.errors import LimitExceeded
 from labctl.pulse import Flag
 from sim_backend.emulators.smu.run import Wait
 from tests.source_meters import (
     TRANSCRIPTS,
-    built,
     lines,
     reading,
-    recorded,
     resistor,
     rig,
-    session,
     writing,
 )
 
 NAME = "keithley2400"
-
-pytestmark = pytest.mark.usefixtures("_locks")
-
-
-@pytest.fixture
-def _locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path / "shared"))
-
-
-def test_a_session_is_byte_for_byte_the_one_that_was_agreed(tmp_path: Path) -> None:
-    recorded(NAME, tmp_path / "now.txt")
-    assert lines(tmp_path / "now.txt") == lines(TRANSCRIPTS / f"{NAME}.txt")
-
-
-def test_the_agreed_session_replays(tmp_path: Path) -> None:
-    told = recorded(NAME, tmp_path / "now.txt")
-    replayed = session(built(Keithley2400, f"replay:{TRANSCRIPTS / NAME}.txt"), lambda: None)
-    assert len(replayed) == len(told) > 5
-    for one, other in zip(told, replayed, strict=True):
-        assert np.array_equal(one.amps, other.amps)
-
-
-def test_what_is_said_is_what_the_table_of_the_driver_has() -> None:
-    """The headers of a session, in the order of the module's own table."""
-    language = Keithley2400Language
-    told = " ".join([str(module.__doc__), *language.WORDS, *map(str, vars(language).values()), TABLE])
-    for line in lines(TRANSCRIPTS / f"{NAME}.txt"):
-        if line.startswith("> "):
-            for command in re.split(r";(?=[:*])", line[2:]):
-                header = command.partition(" ")[0].removesuffix("?")
-                assert header in told, header
-
-
-TABLE = ":SYST:LFR :SENS:FUNC :TRIG:DEL :ROUT:TERM :SOUR:VOLT :SYST:ERR"
 
 
 def test_it_reads_with_read_and_never_with_meas() -> None:

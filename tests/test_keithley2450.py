@@ -1,69 +1,16 @@
 """The Keithley 2450: its words on the wire, its trigger model, its source list."""
 
-import re
-from pathlib import Path
-
-import numpy as np
 import pytest
 
-import drivers.keithley2450 as module
-from drivers.keithley2450 import Keithley2450, Keithley2450Language
 from labctl.errors import BoardFault
 from tests.source_meters import (
-    TRANSCRIPTS,
-    built,
-    lines,
     reading,
-    recorded,
     resistor,
     rig,
-    session,
     writing,
 )
 
 NAME = "keithley2450"
-
-pytestmark = pytest.mark.usefixtures("_locks")
-
-
-@pytest.fixture
-def _locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path / "shared"))
-
-
-def test_a_session_is_byte_for_byte_the_one_that_was_agreed(tmp_path: Path) -> None:
-    recorded(NAME, tmp_path / "now.txt")
-    assert lines(tmp_path / "now.txt") == lines(TRANSCRIPTS / f"{NAME}.txt")
-
-
-def test_the_agreed_session_replays(tmp_path: Path) -> None:
-    told = recorded(NAME, tmp_path / "now.txt")
-    replayed = session(built(Keithley2450, f"replay:{TRANSCRIPTS / NAME}.txt"), lambda: None)
-    assert len(replayed) == len(told) > 5
-    for one, other in zip(told, replayed, strict=True):
-        assert np.array_equal(one.amps, other.amps)
-
-
-def test_what_is_said_is_what_the_table_of_the_driver_has() -> None:
-    """The headers of a session, in the order of the module's own table."""
-    language = Keithley2450Language
-    told = " ".join(
-        [
-            str(module.__doc__),
-            *language.WORDS,
-            *map(str, vars(language).values()),
-            TABLE,
-            *module.TRIGGER_MODEL,
-        ]
-    )
-    for line in lines(TRANSCRIPTS / f"{NAME}.txt"):
-        if line.startswith("> "):
-            for command in re.split(r";(?=[:*])", line[2:]):
-                header = command.partition(" ")[0].removesuffix("?")
-                assert header in told, header
-
-
-TABLE = ":SYST:LFR :SENS:FUNC :ROUT:TERM :SOUR:VOLT :SYST:ERR *WAI :SOUR:LIST:VOLT"
 
 
 def test_long_lists_are_appended_a_hundred_at_a_time() -> None:

@@ -43,8 +43,7 @@ def compiled() -> None:
 
 
 @pytest.fixture(autouse=True)
-def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path / "locks"))
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(source_meters.KINDS, "keithley2600", (Keithley2600, Emulator))
 
 

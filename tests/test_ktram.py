@@ -1,7 +1,5 @@
 """kT-RAM instructions by hand: which rows, which sign, and what a read of a known pair answers."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -157,10 +155,7 @@ def test_a_board_without_pairs_is_refused() -> None:
         sent(execute(PAIRS, [], Instruction.FLV, HOW))
 
 
-def test_instructions_move_a_synapse_of_an_emulated_board(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path))
+def test_instructions_move_a_synapse_of_an_emulated_board() -> None:
     board = discovery("v2", 2)
 
     def run(plan: Plan[Answer]) -> Answer:

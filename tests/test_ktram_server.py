@@ -35,10 +35,8 @@ PASSED_OVER = {
 
 
 @pytest.fixture(autouse=True)
-def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABCTL_KTRAM_LOGIN", LOGIN)
-    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path / "shared"))
-    (tmp_path / "shared").mkdir()
 
 
 def board_at(address: str, **settings: Any) -> KtRamServerBoard:

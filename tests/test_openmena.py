@@ -36,12 +36,6 @@ PASSED_OVER = {
 }
 
 
-@pytest.fixture(autouse=True)
-def own_folder_of_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path / "shared"))
-    (tmp_path / "shared").mkdir()
-
-
 def board_at(address: str, **settings: Any) -> OpenMenaBoard:
     limits = {"low": "-0.45 V", "high": "0.45 V", "longest_pulse": "4 s"}
     table = {"address": address, "sense": "32 kohm", "series": "1085 ohm", "limits": limits} | settings

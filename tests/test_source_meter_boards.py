@@ -40,14 +40,7 @@ LIMIT = {
 LIST = {"keithley2400": ":READ?", "keithley2450": ":TRAC:DATA?", "keysight_b2900": ":FETC:ARR?"}
 """What is in every message that reads."""
 
-pytestmark = pytest.mark.usefixtures("_locks")
 every_kind = pytest.mark.parametrize("name", KINDS)
-
-
-@pytest.fixture
-def _locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Emulators of one kind have one serial number: each test has locks of its own."""
-    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path / "shared"))
 
 
 LINKS = [*((name, "tcp") for name in KINDS), ("keithley2400", "pty")]

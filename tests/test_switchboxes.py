@@ -64,11 +64,6 @@ BOXES = {
 each_kind = pytest.mark.parametrize("kind", BOXES.values(), ids=BOXES)
 
 
-@pytest.fixture(autouse=True)
-def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABCTL_SHARED", str(tmp_path))
-
-
 @pytest.fixture
 def terminals() -> Terminals:
     return Terminals(Resistors((1e3, 2e3, 3e3)))
