@@ -62,6 +62,8 @@ def emulate(
         if rig is not None
         else _one(kind, port, pty, _behind(resistor, series, dopant, columns), fault, realtime)
     )
+    if not as_json:
+        console.say("making ready; where the simulation has not been compiled yet, this takes half a minute")
     with ExitStack() as held:
         seen = held.enter_context(_witness(witness)) if witness else None
         _serve(named(f"{RIG}:Rig", "rigs", FORM)(settings, seen), as_json)

@@ -37,6 +37,8 @@ SIZE = (11.0, 6.6)
 """[inches]"""
 MOST_NAMED = 48
 """Sites up to which each is named under its bar."""
+LETTER = 0.07
+"""[inches] of a letter in the name of a site."""
 PALE = 0.4
 """Opacity of what series resistors took."""
 COLOURS = {
@@ -77,7 +79,8 @@ def picture(told: Summary, ledger: Ledger) -> Figure | None:
     height = SIZE[1] - HEADING - 0.3 - upper
     sinks(axes(figure, MARGIN + 0.65, upper, half - 1.75, height), by_purpose(ledger))
     kinds(axes(figure, MARGIN + half + 0.65, upper, half - 1.75, height), by_kind(ledger))
-    lower = SMALL_PRINT + 0.65
+    longest = max(map(len, told.labels), default=0)
+    lower = SMALL_PRINT + min(max(0.65, 0.15 + LETTER * longest), 1.3)
     spot = axes(figure, MARGIN + 0.65, lower, SIZE[0] - 2 * MARGIN - 0.65, upper - lower - 0.95)
     _sites(spot, told.labels, by_site(ledger, len(told.labels)))
     return figure
