@@ -83,14 +83,18 @@ class DiscoveryBoard(Board):
 
     def addresses(self) -> list[str]:
         """The one that is plugged in; or an emulator of the library."""
-        dwf, serial = self._settings.dwf, self._settings.serial
-        return [f"Analog Discovery {serial or ''} on USB" if dwf == PYDWF else f"{EMULATED}{dwf}"]
+        return [self._address(self._settings.serial)]
+
+    def _address(self, serial: str | None) -> str:
+        """What it is held by, so that nobody else opens it."""
+        emulated = "" if self._settings.dwf == PYDWF else EMULATED
+        return f"{emulated}Analog Discovery {serial or 'whichever is plugged in'}"
 
     # ---- open, safe, close --------------------------------------------------------------------
 
     def _open(self) -> None:
         index, serial = self._library.index_of(self._settings.serial)
-        self._holding = Holding(f"Analog Discovery {serial}", self.spec.name).take()
+        self._holding = Holding(self._address(serial), self.spec.name).take()
         self._serial, self._last, self._pins, self._failed = serial, Outputs.UNKNOWN, -1, False
         discovery = self._discovery = Discovery(self._library.open(index), self._library.sleep)
         discovery.prepare()

@@ -47,8 +47,9 @@ class KtRamServerBoard(Board):
         self._web = Web(settings.address, settings.login, settings.certificate, settings.deadline)
         self._siemens = [1 / site.limits.least_ohms for site in self.spec.sites]
         """[S]: as last read; before that, the most that it could be."""
-        where = f"{settings.address} module {settings.module} unit {settings.unit} array {settings.array}"
-        self._holding = Holding(where, what=self.spec.name)
+        array = f"module {settings.module} unit {settings.unit} array {settings.array}"
+        self._where = f"{settings.address} {array}"
+        self._holding = Holding(self._where, what=self.spec.name)
         self._told = ""
 
     def ready(self) -> str:
@@ -60,8 +61,8 @@ class KtRamServerBoard(Board):
         return self._told
 
     def addresses(self) -> list[str]:
-        """Of the server."""
-        return [self._settings.address]
+        """Of the array in the server."""
+        return [self._where]
 
     # ---- the seam ---------------------------------------------------------------------------
 

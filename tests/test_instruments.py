@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
-from labctl import cli, instruments
+from drivers import connected as connected_things
+from labctl import cli
+from labctl.bench import Bench
 from labctl.console import Exit
 from labctl.instruments import Connected, connected, described
+from labctl.making import Wired
 from labctl.ownership import Holding
 from sim_backend.emulators.openmena import OpenMena
 from sim_backend.emulators.serving.server import on_pty
@@ -30,7 +33,7 @@ def modules(monkeypatch: pytest.MonkeyPatch, **there: Any) -> None:
             raise ModuleNotFoundError(f"No module named {name!r}")
         return there[key]
 
-    monkeypatch.setattr(instruments, "import_module", imported)
+    monkeypatch.setattr(connected_things, "import_module", imported)
 
 
 def port(device: str, **more: str) -> SimpleNamespace:
@@ -155,14 +158,16 @@ def test_simulations_have_no_instrument_and_wrong_files_say_so(tmp_path: Path) -
     assert "nowhere" in found.answer
 
 
-def test_addresses_of_parts_are_found_too(tmp_path: Path) -> None:
-    path = tmp_path / "b.toml"
-    path.write_text(
-        'class = "tests.test_instruments:Nothing"\nkind = "board"\n[board]\naddress = "tcp://a:1"\n'
-        '[board.switch]\naddress = "tcp://b:2"\n[[board.boards]]\nserial = "SN1"\n'
-    )
-    table = {"address": "tcp://a:1", "switch": {"address": "tcp://b:2"}, "boards": [{"serial": "SN1"}, 3]}
-    assert list(instruments._addresses(table)) == ["tcp://a:1", "tcp://b:2", "SN1"]
+def test_who_holds_one_of_two_discovery_boards_is_told(tmp_path: Path) -> None:
+    path = Path(__file__).parents[1] / "benches/network-discovery-cr.toml"
+    board = Bench.read(Path(__file__).parents[1] / "benches/discovery-v2-mode1-cr.toml").unguarded(tmp_path)
+    assert isinstance(board, Wired)
+    with board:
+        (one,) = described([path.with_name("discovery-v2-mode1-cr.toml")], ask=False)
+        (stack,) = described([path], ask=False)
+    assert "discovery-v2-mode1" in one.held
+    assert stack.held == ""
+    assert [address.rpartition(" ")[2] for address in stack.addresses] == ["EMU-A", "EMU-B"]
 
 
 # ---- the command --------------------------------------------------------------------------------
