@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from switches import SPEC, Switch, driven
 
 from labctl.characterize import PROCEDURES
 from labctl.characterize.procedure import AnyProcedure, Row
@@ -15,6 +14,7 @@ from labctl.report.characterization import PICTURES
 from labctl.report.quantities import cumulative, log_axis, shared_range
 from labctl.report.shown import Shown
 from labctl.report.style import Figure, axes, house_style, save, sheet
+from tests.switches import SPEC, Switch, driven
 
 MADE: dict[str, dict[str, Any]] = {
     "programming": {"cycles": 5},

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from boards import compact
-from switches import LIMITS, SPEC, Switch, driven, ended, send
 
 from labctl.characterize.endurance import Endurance, EnduranceSettings, failure, read_outs
 from labctl.characterize.procedure import Row
@@ -15,6 +13,8 @@ from labctl.errors import LimitExceeded
 from labctl.parts import Site
 from labctl.pulse import Pulse, Trace
 from labctl.session import run
+from tests.boards import compact
+from tests.switches import LIMITS, SPEC, Switch, driven, ended, send
 
 
 @dataclass

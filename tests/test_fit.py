@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recordings import SERIES, device_values, loop, recording, table, written
 
 from benchmarks import recovery
 from labctl import cli
@@ -22,6 +21,7 @@ from labctl.fit.recording import Recording
 from labctl.fit.uncertainty import Estimate
 from sim_backend.devices import parameters
 from sim_backend.fitting import candidates
+from tests.recordings import SERIES, device_values, loop, recording, table, written
 
 QUICK = Effort(random=6, improved=1, steps=20, final=20, kicks=0)
 DATA = Path(os.environ.get("LABCTL_MEASURED", Path(__file__).parents[2] / "shared/data/measured"))

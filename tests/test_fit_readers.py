@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recordings import SERIES, loop, table, written
 
 from labctl.errors import BadData
 from labctl.fit import programming
@@ -13,6 +12,7 @@ from labctl.fit.columns import Units
 from labctl.fit.excerpts import excerpt
 from labctl.fit.readers import Telling, read
 from labctl.fit.recording import Recording
+from tests.recordings import SERIES, loop, table, written
 
 TOLD = Telling(series_ohms=SERIES)
 

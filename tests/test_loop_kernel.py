@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from recordings import SERIES
 
 from sim_backend.devices.metastable import MODEL as METASTABLE
 from sim_backend.devices.models import MODELS
 from sim_backend.devices.parameters import load
 from sim_backend.loop_kernel import divided, simulated
 from sim_backend.path_kernel import Circuit, integrate
+from tests.recordings import SERIES
 
 FARADS = 180e-12
 """A scope at the node between resistor and device."""

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from boards import compact
-from switches import SERIES, SPEC, Switch, driven, ended, send
 
 from labctl.characterize.noise import Noise, NoiseSettings, series
 from labctl.characterize.procedure import Row
@@ -16,6 +14,8 @@ from labctl.energy import Ledger
 from labctl.errors import Refused
 from labctl.pulse import Flag, Purpose
 from labctl.session import run
+from tests.boards import compact
+from tests.switches import SERIES, SPEC, Switch, driven, ended, send
 
 READS = 512
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from boards import compact, ngspice
-from switches import LIMITS, SPEC, Switch, driven, ended, send
 
 from labctl.characterize.probing import read
 from labctl.characterize.procedure import Row
@@ -17,6 +15,8 @@ from labctl.errors import LimitExceeded
 from labctl.parts import Site
 from labctl.pulse import Purpose
 from labctl.session import run
+from tests.boards import compact, ngspice
+from tests.switches import LIMITS, SPEC, Switch, driven, ended, send
 
 
 def procedure(**settings: Any) -> ClosedLoop:

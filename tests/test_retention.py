@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from boards import compact
-from switches import SPEC, Switch, driven, ended, send
 
 from labctl.characterize.procedure import Row
 from labctl.characterize.retention import Retention, RetentionSettings, Series, drift, times, watched
@@ -16,6 +14,8 @@ from labctl.energy import Ledger
 from labctl.errors import Refused
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.session import run
+from tests.boards import compact
+from tests.switches import SPEC, Switch, driven, ended, send
 
 
 @dataclass

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from boards import compact, ngspice
 from scipy.signal import welch
 
 from labctl.addressing import select, wait
@@ -28,6 +27,7 @@ from sim_backend.devices.fluctuations import (
 )
 from sim_backend.devices.model import SCALE, SHUNT, SPEED
 from sim_backend.unrest import Coming, Kinds
+from tests.boards import compact, ngspice
 
 READ = Coming(1e-4, 1, erasing=False)
 ERASE = Coming(1e-3, 1, writing=True, erasing=True)

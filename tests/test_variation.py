@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from boards import compact, ngspice
 
 from labctl.addressing import infer, select, wait
 from labctl.errors import BadConfig
@@ -19,6 +18,7 @@ from sim_backend.devices import parameters
 from sim_backend.devices.model import HEAD, Model
 from sim_backend.devices.models import MODELS
 from sim_backend.variation import varied
+from tests.boards import compact, ngspice
 
 CR, SIGMA = parameters.load("Cr"), 0.2
 

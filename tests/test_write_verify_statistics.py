@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from boards import compact
-from switches import SPEC, Switch, driven, ended, send
 
 from labctl.characterize.procedure import Row
 from labctl.characterize.statistics import StatisticsSettings, WriteVerify, by_target, root_mean_square
@@ -17,6 +15,8 @@ from labctl.errors import BadConfig, LimitExceeded, Refused
 from labctl.parts import Site
 from labctl.pulse import Pulse, Purpose, Trace
 from labctl.session import run
+from tests.boards import compact
+from tests.switches import SPEC, Switch, driven, ended, send
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Crossbars as circuits, solved exactly: any resistance of sources, neurons and wires, at any size."""

@@ -1,0 +1,1 @@
+"""A package, so that no `tests` package of an installed library stands in its place."""
