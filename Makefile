@@ -3,7 +3,7 @@
 VENV_PYTHON := .venv/bin/python
 DEMO ?= train examples/letters.toml --bench benches/network-cr-ngspice.toml
 
-.PHONY: help demo test bench lint format clean
+.PHONY: help demo data test bench lint format clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -11,6 +11,9 @@ help: ## say what can be made
 
 demo: .venv/ready ## train the 9-3-1 network on the ngspice board
 	.venv/bin/labctl $(DEMO)
+
+data: .venv/ready ## fetch the 10,000 digits that large networks are trained on
+	$(VENV_PYTHON) tools/data.py
 
 test: .venv/ready ## run every test and doctest; ARGS="-k name" for some
 	$(VENV_PYTHON) -m pytest $(ARGS)

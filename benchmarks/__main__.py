@@ -7,7 +7,21 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import boards, calls, deaths, journal, link, models, programming, recovery, session, study
+from benchmarks import (
+    aware,
+    boards,
+    calls,
+    crossbar,
+    deaths,
+    journal,
+    link,
+    models,
+    programming,
+    recovery,
+    session,
+    study,
+    wires,
+)
 from benchmarks.table import Table
 
 ALL: dict[str, Callable[[], Table]] = {
@@ -19,6 +33,10 @@ ALL: dict[str, Callable[[], Table]] = {
     "programming": programming.programming,
     "trains": programming.trains,
     "recovery": recovery.recovery,
+    "crossbar": crossbar.crossbar,
+    "wires": wires.wires,
+    "wire-times": wires.times,
+    "aware": aware.steps,
     "study": study.workers,
     "deaths": deaths.deaths,
     "link": link.link,

@@ -31,13 +31,19 @@ def write_tables(journal: Journal) -> list[Path]:
     written = list[Path]()
     for part in parts_of(journal).values():
         if part.rows and part.step in procedures:
-            path = journal.folder / table_name(journal, part)
-            try:
-                path.write_text(table(journal, protocol, procedures[part.step], part), encoding="utf-8")
-            except OSError as error:
-                raise BadRun(f"{path} cannot be written: {error.strerror or error}") from error
-            written.append(path)
+            procedure, path = procedures[part.step], journal.folder / table_name(journal, part)
+            written.append(_written(path, table(journal, protocol, procedure, part)))
+            if text := procedure.text(journal.spec, part.figures or {}):
+                written.append(_written(path.with_suffix(".toml"), text))
     return written
+
+
+def _written(path: Path, text: str) -> Path:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadRun(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
 
 
 def table_name(journal: Journal, part: Part) -> str:

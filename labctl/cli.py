@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from labctl import console
+from labctl.commands import aware
 from labctl.commands.characterize import characterize
 from labctl.commands.doctor import doctor
 from labctl.commands.emulate import emulate
@@ -95,6 +96,7 @@ def resume(
 ) -> int:
     """Go on with a run or a study that was stopped or died: training reads every site again first."""
     from labctl import characterization_run, training_run
+    from labctl.aware.record import is_aware
     from labctl.characterization_record import is_characterization
     from labctl.journal import Journal
     from labctl.pages.run import heading
@@ -108,6 +110,8 @@ def resume(
         raise Refused(
             f"{name} is a run, which one process drives", todo="leave --workers and --scheduler out"
         )
+    if is_aware(base, name):
+        return aware.go_on(base, name, as_json)
     with Journal.open(base, name) as journal:
         confirm(bench_of(journal), hardware)
         say(heading(journal), as_json)
@@ -124,6 +128,7 @@ def resume(
 
 app.command()(characterize)
 app.command()(study)
+app.add_typer(aware.app, name="aware")
 app.command()(instruments)
 app.command()(stop)
 
@@ -174,16 +179,18 @@ def check(
 def list_runs(runs: Runs = RUNS, as_json: Json = False) -> int:
     """List the runs and studies that there are."""
     from labctl.pages.listing import runs_page
-    from labctl.runfolder import names_of_runs, names_of_studies
+    from labctl.runfolder import names_of_aware, names_of_runs, names_of_studies
 
-    console.show(runs_page(runs, names_of_runs(runs), names_of_studies(runs)), as_json)
+    console.show(runs_page(runs, names_of_runs(runs), names_of_studies(runs), names_of_aware(runs)), as_json)
     return Exit.DONE
 
 
 @app.command()
 def show(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
     """Say what became of a run or study."""
+    from labctl.aware.record import AwareRecord, is_aware
     from labctl.journal import Journal
+    from labctl.pages.aware import aware_page
     from labctl.pages.run import run_page
     from labctl.pages.study import study_page
     from labctl.study.guarded import guarded
@@ -194,6 +201,10 @@ def show(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
         with guarded(base / name), StudyRecord.open(base, name) as record:
             console.show(study_page(record), as_json)
         return Exit.DONE
+    if is_aware(base, name):
+        with AwareRecord.kind.guarded(base / name), AwareRecord.open(base, name) as record:
+            console.show(aware_page(record), as_json)
+        return Exit.DONE
     with Journal.open(base, name) as journal:
         console.show(run_page(journal), as_json)
     return Exit.DONE
@@ -202,6 +213,7 @@ def show(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
 @app.command()
 def bill(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
     """Work out the bill again from what is stored, and compare it with what was booked."""
+    from labctl.aware.record import is_aware
     from labctl.journal import Journal
     from labctl.pages import bill as statement
     from labctl.study.record import is_study
@@ -213,6 +225,8 @@ def bill(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
             allowed="a run; of a study, medians over its chips",
             todo=f"`labctl report {name}` tells the medians by purpose and sink",
         )
+    if is_aware(base, name):
+        raise Refused(f"{name} is a training in software: no pulse was driven, and there is no bill")
     with Journal.open(base, name) as journal:
         found = statement.statement(journal)
     console.show(statement.page(found), as_json)

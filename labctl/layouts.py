@@ -52,8 +52,13 @@ def selector(columns: int, circuit: Circuit, name: str = "selector") -> Spec:
     )
 
 
-def crossbar(rows: int, columns: int, circuit: Circuit, name: str = "crossbar") -> Spec:
-    """`rows` x `columns` devices without switches: whatever is driven, all of them are in the circuit."""
+def crossbar(
+    rows: int, columns: int, circuit: Circuit, name: str = "crossbar", *, switched: bool = False
+) -> Spec:
+    """`rows` x `columns` devices. Bare ones are all in the circuit, whatever is driven.
+
+    Where every crossing is `switched` (1T1R), only those are that have both lines driven.
+    """
     return Spec(
         name=name,
         rows=rows,
@@ -64,7 +69,7 @@ def crossbar(rows: int, columns: int, circuit: Circuit, name: str = "crossbar") 
             for column in range(columns)
         ),
         series_ohms=(*[circuit.series_ohms] * rows, *[circuit.switch_ohms] * columns),
-        isolating=False,
+        isolating=switched,
         **_common(circuit),
     )
 

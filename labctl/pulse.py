@@ -128,9 +128,13 @@ def all_whole(traces: Sequence[Trace], lines: int) -> bool:
     seconds = np.concatenate([trace.seconds for trace in traces]) if many else traces[0].seconds
     volts = np.concatenate([trace.volts for trace in traces]) if many else traces[0].volts
     amps = np.concatenate([trace.amps for trace in traces]) if many else traces[0].amps
-    return _finite(volts) and _finite(amps) and _finite(seconds) and float(np.minimum.reduce(seconds)) >= 0.0
+    return finite(volts) and finite(amps) and finite(seconds) and float(np.minimum.reduce(seconds)) >= 0.0
 
 
-def _finite(array: Floats) -> bool:
-    """Whether all of it is; of a small array a product with itself says so at a fifth of the price."""
+def finite(array: Floats) -> bool:
+    """Whether all of it is.
+
+    Of a small array a product with itself says so at a fifth of the price. That of a large one would be
+    shared between threads, which on a busy machine wait for each other for milliseconds.
+    """
     return math.isfinite(np.vdot(array, array)) if array.size < 4096 else bool(np.isfinite(array).all())

@@ -8,12 +8,10 @@ trace that says nothing of the device is a fault, and never a NaN.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from labctl.errors import BoardFault
-from labctl.pulse import Bools, Flag, Floats, Pulse, Trace
+from labctl.pulse import Bools, Flag, Floats, Pulse, Trace, finite
 from labctl.spec import Spec
 
 FLAT = 0.99
@@ -120,12 +118,8 @@ def _sensed(spec: Spec, line: int) -> bool:
 
 def _refuse_useless(spec: Spec, trace: Trace) -> None:
     wrong = trace.flags & UNUSABLE
-    finite = (
-        math.isfinite(np.vdot(trace.seconds, trace.seconds))
-        and math.isfinite(np.vdot(trace.volts, trace.volts))
-        and math.isfinite(np.vdot(trace.amps, trace.amps))
-    )
-    if wrong or not finite:
+    whole = finite(trace.seconds) and finite(trace.volts) and finite(trace.amps)
+    if wrong or not whole:
         what = wrong.name if wrong else "values that are no finite numbers"
         raise BoardFault(
             f"{spec.name}: a read that says nothing of the device: {what}",

@@ -23,6 +23,8 @@ from labctl.errors import BadRun
 JOURNAL = "journal.sqlite"
 STUDY = "study.sqlite"
 """In the folder of a study, which holds many chips and no pulses."""
+AWARE = "aware.sqlite"
+"""In the folder of networks that were trained for a crossbar."""
 LOCK = "lock"
 OWNER = "owner"
 RESERVE = "reserve"
@@ -177,6 +179,11 @@ def names_of_runs(base: Path) -> list[str]:
 def names_of_studies(base: Path) -> list[str]:
     """Every study in the folder of runs, sorted by name."""
     return sorted(path.parent.name for path in base.glob(f"*/{STUDY}"))
+
+
+def names_of_aware(base: Path) -> list[str]:
+    """Every training for a crossbar, and every sweep of them, in the folder of runs, sorted by name."""
+    return sorted(path.parent.name for path in base.glob(f"*/{AWARE}"))
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class CompactBoard(SimulatedBoard):
         place = self.spec.sites[site]
         top, bottom = place.row, self.spec.rows + place.column
         chain = _chained(pulses, rows, [top, bottom])
-        series, switch = self.spec.series_ohms[top], self.spec.series_ohms[bottom]
+        series, switch = self._path_ohms(site)
         circuit = path_kernel.Circuit(series, switch, self._parasitics.sense_farads if series else 0.0)
         state, tolerance = np.array([self._chip.x[site], 0.0]), TOLERANCE * self._tolerance
 

@@ -63,10 +63,9 @@ class NgspiceBoard(SimulatedBoard):
         return self._run(netlists, [pulses] if len(rows) == 1 else [[pulse] for pulse in pulses], sites)
 
     def _path_netlist(self, site: int, row: bytes) -> Netlist:
-        place, ohms = self.spec.sites[site], self.spec.series_ohms
+        place = self.spec.sites[site]
         lines = place.row, self.spec.rows + place.column
-        series = ohms[lines[0]], ohms[lines[1]]
-        return path(lines, series, self._parasitics.sense_farads, np.frombuffer(row))
+        return path(lines, self._path_ohms(site), self._parasitics.sense_farads, np.frombuffer(row))
 
     def _array_netlist(self, driven: bytes, sites: tuple[int, ...], rows: bytes) -> Netlist:
         parameters = np.frombuffer(rows).reshape(len(sites), -1)

@@ -63,6 +63,7 @@ _USED_BY = {
     "rows": ("crossbar",),
     "columns": ("selector", "crossbar"),
     "wire": ("crossbar",),
+    "switched": ("crossbar",),
     "window": ("network",),
     "pixel": ("network",),
     "neuron_offset": ("network",),
@@ -85,6 +86,9 @@ class SimulatedSettings(Section):
     switch: PositiveOhms = 75.0
     sense: Farads = 180e-12
     wire: Ohms = 0.0
+    """Of each segment of a row or column between two crossings."""
+    switched: bool = False
+    """Every crossing has a switch (1T1R), closed while both of its lines are driven; without: a bare one."""
     settle: Seconds = 20e-6
     """Before a pulse that other lines are driven for than before."""
     link: Seconds = 125e-6
@@ -228,7 +232,7 @@ def _layout_of(settings: SimulatedSettings, circuit: Circuit) -> Spec:
         case "selector":
             return selector(settings.columns, circuit)
         case "crossbar":
-            return crossbar(settings.rows, settings.columns, circuit)
+            return crossbar(settings.rows, settings.columns, circuit, switched=settings.switched)
         case "network":
             window = Window(*settings.window) if settings.window else None
             return network(circuit, window=window, read_volts=settings.pixel)

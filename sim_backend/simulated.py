@@ -126,6 +126,12 @@ class SimulatedBoard(Board):
         amps += sense * driven * draw.standard_normal(amps.shape)
         return Samples(samples.seconds, samples.volts, amps)
 
+    def _path_ohms(self, site: int) -> tuple[float, float]:
+        """[ohm] before and behind the sense node of one selected device; the wires on its way are behind."""
+        place, ohms = self.spec.sites[site], self.spec.series_ohms
+        series, switch = ohms[place.row], ohms[self.spec.rows + place.column]
+        return series, switch + self._parasitics.wire_ohms * (place.row + place.column)
+
     def _all_connected(self, pulse: Pulse) -> bool:
         return not self.spec.isolating and bool(pulse.driven.any())
 

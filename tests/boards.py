@@ -46,8 +46,19 @@ CIRCUITS: dict[str, dict[str, Any]] = {
     "selector-1x1": {"layout": "selector", "columns": 1},
     "selector-1x16": {"layout": "selector", "columns": 16},
     "crossbar-4x4": {"layout": "crossbar", "rows": 4, "columns": 4, "wire": "10 ohm", "series": "2 kohm"},
+    "tile-4x3": {
+        "layout": "crossbar",
+        "switched": True,
+        "dopant": "W",
+        "rows": 4,
+        "columns": 3,
+        "series": "50 ohm",
+        "switch": "50 ohm",
+        "wire": "1 ohm",
+    },
     "network": {"layout": "network"},
 }
+CROSSBARS = ("crossbar-4x4", "tile-4x3")
 
 
 def compact(circuit: str, **settings: Any) -> Board:
@@ -64,6 +75,14 @@ def ngspice(circuit: str, **settings: Any) -> Board:
     from sim_backend.ngspice import NgspiceBoard
 
     return NgspiceBoard(build(CIRCUITS[circuit] | settings, NgspiceBoard.Settings, "test"))
+
+
+def large(circuit: str, **settings: Any) -> Board:
+    """One of `CROSSBARS`, solved as large ones are."""
+    from labctl.config import build
+    from sim_backend.crossbar_board import CrossbarBoard
+
+    return CrossbarBoard(build(CIRCUITS[circuit] | settings, CrossbarBoard.Settings, "test"))
 
 
 def selectors(columns: int, count: int, engine: str = "compact:CompactBoard", **settings: Any) -> list[Any]:
@@ -90,7 +109,7 @@ def stacked(stack: str, **settings: Any) -> Board:
 
 BOARDS: dict[str, Callable[[], Board]] = {
     f"{make.__name__}-{circuit}": partial(make, circuit)
-    for make, circuits in ((compact, CIRCUITS), (ngspice, CIRCUITS), (stacked, STACKS))
+    for make, circuits in ((compact, CIRCUITS), (ngspice, CIRCUITS), (large, CROSSBARS), (stacked, STACKS))
     for circuit in circuits
 }
 """Every board that there is, by name, each made anew: a new backend is one line here."""

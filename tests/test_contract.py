@@ -34,6 +34,11 @@ PASSED_OVER: dict[str, set[str]] = {
         "what_sources_cannot_make_is_refused",
         "neighbours_are_left_alone",
     },
+    "tile-4x3": {
+        "neurons_sum_and_saturate",
+        "patterns_are_answered_one_by_one",
+        "what_sources_cannot_make_is_refused",
+    },
     "network": {"too_many_amps_are_refused", "what_sources_cannot_make_is_refused"},
     **{
         stack: {"charge_is_conserved", "too_many_amps_are_refused", "what_sources_cannot_make_is_refused"}

@@ -13,6 +13,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from labctl import cli
+from labctl.aware.file import AwareFile, Sweep, read_aware
 from labctl.bench import Bench, BenchFile
 from labctl.characterize import PROCEDURES, TITLES, settings_of
 from labctl.characterize.procedure import Column
@@ -36,6 +37,8 @@ CHARACTERIZE_PAGE = ROOT / "docs/how-to/characterize-a-device.md"
 STUDY_PAGE = ROOT / "docs/reference/study-file.md"
 RUN_A_STUDY_PAGE = ROOT / "docs/how-to/run-a-study.md"
 STACKED_PAGE = ROOT / "docs/reference/stacked-board.md"
+AWARE_PAGE = ROOT / "docs/reference/aware-file.md"
+TRAIN_PAGE = ROOT / "docs/how-to/train-for-a-crossbar.md"
 BOARD_PAGE = ROOT / "docs/how-to/write-a-board.md"
 
 
@@ -157,6 +160,7 @@ TABLES = [
     (STACKED_PAGE, "board", StackedSettings),
     (STACKED_PAGE, "[board.parts]", PartTable),
     *[(STUDY_PAGE, table, model) for table, model in STUDY_TABLES.items()],
+    *[(AWARE_PAGE, table, model) for table, model in [*sections(AwareFile), ("sweep", Sweep)]],
 ]
 
 
@@ -231,13 +235,22 @@ def test_every_bench_file_makes_a_board(path: Path):
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in sorted(ROOT.glob("examples/*.toml")) if ".images." not in p.name],
+    [
+        one
+        for one in sorted(ROOT.glob("examples/*.toml"))
+        if ".images." not in one.name and not one.name.startswith("aware-")
+    ],
     ids=lambda p: p.stem,
 )
 def test_every_example_is_an_experiment_with_images_and_a_bench(path: Path):
     experiment = read_experiment(path)
     assert len(images_of(experiment, path.parent)) > 1
     assert (path.parent / str(experiment.bench)).is_file()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/aware-*.toml")), ids=lambda path: path.stem)
+def test_every_aware_example_can_be_read(path: Path):
+    assert read_aware(path).name == path.stem
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("studies/*.toml")), ids=lambda path: path.stem)
@@ -268,6 +281,21 @@ def test_the_commands_of_the_page_of_studies_work(
         workers = ["--workers", "1"] if command[1] == "study" else []
         assert cli.run([*command[1:], *workers]) == 0, capsys.readouterr().err
     assert "labctl study error.toml --question conductance-error" in Path("README.md").read_text()
+
+
+def test_the_commands_of_the_page_of_training_for_a_crossbar_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """As they stand there, but for `make data`, which needs the net, and for the chip, tested elsewhere."""
+    for name, text in settings_files(TRAIN_PAGE):
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```sh\n(.*?)```", TRAIN_PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    commands = [shlex.split(line, comments=True) for line in "".join(blocks).splitlines()]
+    assert len(commands) == 10
+    for command in commands:
+        if command[0] == "labctl" and "chip" not in command:
+            assert cli.run(command[1:]) == 0, capsys.readouterr().err
 
 
 def test_the_page_of_experiments_shows_a_file_with_every_default():

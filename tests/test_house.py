@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("labctl", "drivers", "sim_backend")
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
-HEAVY = {"PySpice", "matplotlib", "numba", "numpy", "pydantic", "pyvisa", "rich", "scipy"}
+HEAVY = {"PySpice", "matplotlib", "numba", "numpy", "pydantic", "pyvisa", "rich", "scipy", "sklearn", "torch"}
 MAY_START_PROCESSES = {"labctl/guard/process.py", "labctl/study/workers.py", "sim_backend/engine.py"}
 STARTS_A_PROCESS = re.compile(
     r"os\.(exec|fork|popen|posix_spawn|spawn|startfile|system)|asyncio\.(create_)?subprocess"

@@ -13,6 +13,7 @@ from typing import Any
 from labctl.characterize.endurance import Endurance
 from labctl.characterize.first_use import FirstUse
 from labctl.characterize.iv import IV
+from labctl.characterize.lines import Lines
 from labctl.characterize.noise import Noise
 from labctl.characterize.procedure import AnyProcedure, Capped
 from labctl.characterize.programming import ClosedLoop
@@ -38,6 +39,7 @@ _ALL: tuple[type[AnyProcedure], ...] = (
     Retention,
     Noise,
     Resistance,
+    Lines,
 )
 
 PROCEDURES: dict[str, type[AnyProcedure]] = {one.name: one for one in _ALL}

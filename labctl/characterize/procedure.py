@@ -92,6 +92,10 @@ class Procedure(ABC, Generic[SettingsT]):
         """Why nothing else must be sent to a device with these figures; empty: it may."""
         return ""
 
+    def text(self, spec: Spec, figures: Figures) -> str:
+        """The figures as a file of TOML that other commands read; empty: there is none."""
+        return ""
+
     def check(self, spec: Spec, site: int) -> None:
         """Raise `Refused` if this site cannot be measured so, before anything is driven."""
         refuse_unreachable(spec, site)

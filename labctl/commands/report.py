@@ -26,6 +26,7 @@ Into = Annotated[
 
 def report(subject: Subject, into: Into = None, runs: Runs = RUNS, as_json: Json = False) -> int:
     """Write what became of a run or study into one HTML file, with pictures, bill and provenance."""
+    from labctl.aware.record import is_aware
     from labctl.study.record import is_study
 
     base, name = place(subject, runs)
@@ -35,7 +36,17 @@ def report(subject: Subject, into: Into = None, runs: Runs = RUNS, as_json: Json
         raise Refused(
             f"--into with {name}, which is no study", allowed="a study, whose figures go into a page"
         )
-    return _run(base, name, as_json)
+    return (_aware if is_aware(base, name) else _run)(base, name, as_json)
+
+
+def _aware(base: Path, name: str, as_json: bool) -> int:
+    from labctl.aware.record import AwareRecord
+    from labctl.document.writing import write_aware
+
+    with AwareRecord.kind.guarded(base / name), AwareRecord.open(base, name) as record:
+        written, done = write_aware(record), sum(record.counts())
+    console.show(_page(name, written), as_json)
+    return Exit.DONE if done else Exit.NO
 
 
 def _run(base: Path, name: str, as_json: bool) -> int:

@@ -32,10 +32,11 @@ LINE_SHARE = 0.05
 
 
 class StudyProgress:
-    """Told how many chips are done; entered around the work."""
+    """Told how many chips, or other `things`, are done; entered around the work."""
 
-    def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(self, quiet: bool = False, stream: TextIO | None = None, things: str = "chips") -> None:
         self._stream = stream or sys.stderr
+        self._things = things
         self._quiet = quiet
         self._bar: Any = None
         self._next = 0.0
@@ -75,7 +76,7 @@ class StudyProgress:
         pace = (done - before) / (last - first) if last > first else 0.0
         left = f"{_clock((total - done) / pace)} left" if pace > 0 and done < total else ""
         rate = f"{pace:.1f}/s" if pace > 0 else ""
-        return "; ".join(part for part in (f"{done} of {total} chips", rate, left) if part)
+        return "; ".join(part for part in (f"{done} of {total} {self._things}", rate, left) if part)
 
     def _draw(self, now: float, done: int, total: int) -> None:
         if is_terminal(self._stream):

@@ -35,7 +35,12 @@ def source_of(record: StudyRecord) -> str:
 
 def resume(record: StudyRecord) -> str:
     """Go on with it."""
-    return _in(record.folder, "resume")
+    return resume_in(record.folder)
+
+
+def resume_in(folder: Path) -> str:
+    """Go on with what is in this folder."""
+    return _in(folder, "resume")
 
 
 def report(folder: Path) -> str:

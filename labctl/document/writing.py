@@ -11,13 +11,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from labctl.aware.record import AwareRecord
 from labctl.console import finite
+from labctl.document.aware import aware_document, drawn
 from labctl.document.cited import Found, shown
 from labctl.document.run import run_document
 from labctl.document.study import study_document
 from labctl.document.told import Drawing, Told
 from labctl.errors import BadRun
 from labctl.journal import Journal
+from labctl.pages.aware import aware_page
 from labctl.report import pictures, study_bill, study_pictures
 from labctl.report.study_chart import Chart
 from labctl.report.style import house_style, save
@@ -50,6 +53,18 @@ def write_study(told: Told) -> Written:
     answers = _written(folder / ANSWERS, numbers(told))
     report = _written(folder / REPORT, study_document(told, drawings))
     return Written(report, tuple(one.path for one in drawings), answers)
+
+
+def write_aware(record: AwareRecord) -> Written:
+    """The report of networks trained for a crossbar, as far as they have come."""
+    try:
+        pictures = drawn(record)
+    except OSError as error:
+        raise _unwritable(record.folder, error) from error
+    report = _written(record.folder / REPORT, aware_document(record, pictures))
+    numbers = json.dumps(finite(aware_page(record).data), indent=1, allow_nan=False, ensure_ascii=False)
+    answers = _written(record.folder / ANSWERS, numbers + "\n")
+    return Written(report, tuple(one.path for one in pictures), answers)
 
 
 def _written(path: Path, content: str) -> Path:

@@ -6,22 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from labctl.aware.record import AwareRecord
 from labctl.console import Page, Table
 from labctl.errors import BadRun
 from labctl.journal import Journal
+from labctl.pages.aware import asked_of, is_finished
 from labctl.pages.run import bench_of, state_of, subject_of
 from labctl.reality import reality
 from labctl.study.guarded import guarded
 from labctl.study.record import StudyRecord
 
 _RUN = ("run", "what", "state", "right", "bench", "kind", "created")
-STUDY_KIND = "study"
+STUDY_KIND, AWARE_KIND = "study", "aware"
 
 
-def runs_page(base: Path, names: Sequence[str], studies: Sequence[str] = ()) -> Page:
+def runs_page(
+    base: Path, names: Sequence[str], studies: Sequence[str] = (), aware: Sequence[str] = ()
+) -> Page:
     """One row each; what cannot be read says so and hides none of the others."""
     rows = [_run_row(base, name) for name in names]
     rows += [_study_row(base, name) for name in studies]
+    rows += [_aware_row(base, name) for name in aware]
     shown = [{**row, "kind": reality(str(row["kind"]))} for row in rows]
     table = Table(_RUN, [tuple(str(row[key]) for key in _RUN) for row in shown])
     return Page({"runs": rows}, [table] if rows else [f"no runs in {base}"])
@@ -65,3 +70,18 @@ def _study_row(base: Path, name: str) -> dict[str, Any]:
             }
     except BadRun as error:
         return {**row, "kind": STUDY_KIND, "state": f"cannot be read: {error.wrong}"}
+
+
+def _aware_row(base: Path, name: str) -> dict[str, Any]:
+    row: dict[str, Any] = {**dict.fromkeys(_RUN, ""), "run": name, "kind": AWARE_KIND}
+    try:
+        with AwareRecord.kind.guarded(base / name), AwareRecord.open(base, name) as record:
+            done, total = sum(record.counts()), sum(asked_of(record))
+            return {
+                **row,
+                "what": f"{record.what} {record.file.name}",
+                "state": "finished" if is_finished(record) else f"{done} of {total} networks and chips",
+                "created": str(record.meta.get("created", ""))[:19],
+            }
+    except BadRun as error:
+        return {**row, "state": f"cannot be read: {error.wrong}"}

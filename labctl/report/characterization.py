@@ -16,6 +16,7 @@ from labctl.journal import Journal, Stored
 from labctl.report import (
     endurance,
     iv,
+    lines,
     noise,
     programming,
     resistance,
@@ -32,6 +33,7 @@ PICTURES: dict[str, Callable[[Shown], Figure | None]] = {
     "response": response.picture,
     "threshold": threshold.picture,
     "resistance": resistance.picture,
+    "lines": lines.picture,
     "write_verify": statistics.picture,
     "programming": programming.picture,
     "endurance": endurance.picture,

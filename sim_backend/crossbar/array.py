@@ -114,7 +114,7 @@ def replace_devices(crossbar: Crossbar, siemens: ArrayLike) -> Crossbar:
 
 def _frozen(values: ArrayLike, what: str, unit: str) -> NDArray[np.float64]:
     try:
-        found = np.array(values, dtype=np.float64)
+        found = np.array(values, dtype=np.float64, order="C")  # solvers take slices of the memory
     except (TypeError, ValueError) as error:
         raise Refused(f"{what} that are no numbers: {error}", allowed=f"{unit}, 0 or more") from error
     if not ((found >= 0) & (found < np.inf)).all():

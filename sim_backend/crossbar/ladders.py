@@ -1,0 +1,134 @@
+"""All rows, or all columns, of a crossbar by themselves: ladders of wires from their ends on.
+
+What a ladder does with given currents needs no solve: drops add up along the wire. That makes it
+possible to say by how much node voltages are wrong without the differences of nearly equal voltages
+over micro-ohms, in which digits are lost. What a ladder does with given slopes of its devices is one
+tridiagonal solve, of all ladders in one call. Without resistance in its wire a ladder is one node.
+
+Arrays have shape (lines, nodes), the driven end first; of ladders without wires' resistance, volts have
+shape (lines, 1), and what is asked for at one node is summed over the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import lapack
+
+from labctl.errors import NoConvergence
+from labctl.pulse import Floats
+
+HELD = 1e-12
+"""Of a wire segment: what an end of 0 ohm is taken for where there are wires, as nothing divides by 0."""
+
+
+class Mismatch(NamedTuple):
+    """By how much the voltages of ladders are not those that their currents ask for."""
+
+    volts: Floats
+    """[V], of each node against the first of its line."""
+    amps: Floats
+    """[A], same shape: too many into the ends, 0 elsewhere."""
+
+    def size(self, divider: Floats) -> float:
+        """[V] A norm, where lines have so many ohms (lines,) against ground; NaN if a number in it is."""
+        return float((np.abs(self.volts).max(axis=1) + divider * np.abs(self.amps.sum(axis=1))).max())
+
+
+@dataclass(frozen=True, eq=False)
+class Ladders:
+    """Lines of `nodes` crossings each, fed at one end through `ohms`, and at both if there are `far` ones."""
+
+    ohms: Floats
+    """[ohm], shape (lines,)."""
+    far: Floats | None
+    """[ohm], shape (lines,); None: that end is open."""
+    wire: float
+    """[ohm] of each segment."""
+    nodes: int
+
+    @property
+    def wired(self) -> bool:
+        """Whether the nodes of a line may differ."""
+        return self.wire > 0 and self.nodes > 1
+
+    @property
+    def ends(self) -> tuple[Floats, Floats]:
+        """[ohm], shape (lines,) each: near and far, none of them 0; an open end is infinite."""
+        near = np.maximum(self.ohms, HELD * self.wire)
+        return near, np.full(len(near), np.inf) if self.far is None else np.maximum(
+            self.far, HELD * self.wire
+        )
+
+    @property
+    def joined(self) -> Floats:
+        """[ohm], shape (lines,): of both ends side by side, where a line is one node."""
+        if self.far is None:
+            return self.ohms
+        total = self.ohms + self.far
+        return np.asarray(self.ohms * self.far / np.where(total > 0, total, 1.0), dtype=np.float64)
+
+    def near_amps(self, amps: Floats) -> Floats:
+        """[A], shape (lines,): what comes in at the near end, where devices take `amps` (lines, nodes)."""
+        total = amps.sum(axis=1)
+        if self.far is None:
+            return total
+        length = self.wire * (self.nodes - 1)
+        near, far = self.ends if self.wired else (self.ohms, self.far)
+        passed = self.wire * amps.cumsum(axis=1)[:, :-1].sum(axis=1)
+        around = near + far + length
+        shared = (far * total + passed) / np.where(around > 0, around, 1.0)
+        return np.asarray(np.where(around > 0, shared, total / 2), dtype=np.float64)
+
+    def mismatch(self, volts: Floats, terminal: Floats, amps: Floats) -> Mismatch:
+        """Where devices take `amps` (lines, nodes) and `terminal` (lines,) volts stand behind the ends."""
+        if not self.wired:
+            ohms = np.where(self.joined > 0, self.joined, np.inf)  # a line without is held by its source
+            over = (volts[:, 0] - terminal) / ohms + amps.sum(axis=1)
+            return Mismatch(np.zeros_like(volts), np.where(ohms < np.inf, over, 0.0)[:, None])
+        near, far = self.ends
+        amps = np.ascontiguousarray(
+            amps
+        )  # sums along columns that lie across the memory take four times as long
+        first = self.near_amps(amps)
+        passing = first[:, None] - amps.cumsum(axis=1)
+        told = np.zeros_like(amps)  # [V] of each node against the first
+        passing[:, :-1].cumsum(axis=1, out=told[:, 1:])
+        told *= -self.wire
+        ends = np.zeros_like(amps)
+        ends[:, 0] = (volts[:, 0] - terminal) / near + first
+        ends[:, -1] += (volts[:, 0] + told[:, -1] - terminal) / far - passing[:, -1] * (self.far is not None)
+        return Mismatch(volts - volts[:, :1] - told, ends)
+
+    def divider(self, slopes: Floats) -> Floats:
+        """[ohm], shape (lines,): of whole lines against ground, with `slopes` (lines, nodes) [S]."""
+        return self.joined / (1.0 + self.joined * slopes.sum(axis=1))
+
+    def solver(self, slopes: Floats) -> Callable[[Floats], Floats]:
+        """From currents (lines, nodes) [A] into the nodes to their volts, with `slopes` [S] to ground."""
+        if not self.wired:
+            divider = self.divider(slopes)
+            return lambda amps: (divider * amps.sum(axis=1))[:, None]
+        near, far = self.ends
+        siemens = 1.0 / self.wire
+        diagonal = slopes + 2.0 * siemens
+        diagonal[:, 0] += 1.0 / near - siemens
+        diagonal[:, -1] += 1.0 / far - siemens
+        beside = np.full(slopes.shape, -siemens)
+        beside[:, -1] = 0.0  # the next line is another one
+        main, low, info = lapack.dpttrf(diagonal.ravel(), beside.ravel()[:-1])
+        if info:
+            raise NoConvergence(
+                "a line of the crossbar that nothing holds: no current fixes its voltage",
+                todo="check conductances and slopes: they must be finite, and 0 or more",
+            )
+        shape = slopes.shape
+
+        def solved(amps: Floats) -> Floats:
+            found, _ = lapack.dpttrs(main, low, amps.ravel())
+            return found.reshape(shape)
+
+        return solved
