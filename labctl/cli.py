@@ -193,16 +193,15 @@ def show(run: RunName, runs: Runs = RUNS, as_json: Json = False) -> int:
     from labctl.pages.aware import aware_page
     from labctl.pages.run import run_page
     from labctl.pages.study import study_page
-    from labctl.study.guarded import guarded
     from labctl.study.record import StudyRecord, is_study
 
     base, name = place(run, runs)
     if is_study(base, name):
-        with guarded(base / name), StudyRecord.open(base, name) as record:
+        with StudyRecord.open(base, name) as record, record.guarded():
             console.show(study_page(record), as_json)
         return Exit.DONE
     if is_aware(base, name):
-        with AwareRecord.kind.guarded(base / name), AwareRecord.open(base, name) as record:
+        with AwareRecord.open(base, name) as record, record.guarded():
             console.show(aware_page(record), as_json)
         return Exit.DONE
     with Journal.open(base, name) as journal:

@@ -1,4 +1,4 @@
-"""A folder with one SQLite file to which rows are appended: made whole or not at all, killed without harm.
+"""The SQLite file of a record: how it is made, and how it is opened to read or to write.
 
 What a record holds is its own affair: a `Kind` says which tables, under which name. A file that comes
 from elsewhere is not trusted (https://sqlite.org/security.html): it is inspected before anything is
@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any
 from urllib.parse import quote
 
-from labctl.errors import BadConfig, BadRun, Outputs, StorageFault
+from labctl.errors import BadConfig, BadRun
 from labctl.quantity import printable
-from labctl.runfolder import LOCK, OWNER, Lock, refuse_full, refuse_network, run_folder, writable
+from labctl.runfolder import JOURNAL, LOCK, OWNER
 
 META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID"
 Fill = Callable[[sqlite3.Connection], None]
@@ -35,7 +34,7 @@ class Kind:
     file: str
     """Its name in the folder."""
     what: str
-    """In messages: "a study"."""
+    """In messages, without its article: "study"."""
     application: int
     """SQLite's application_id."""
     format: int
@@ -47,6 +46,10 @@ class Kind:
     def new(self) -> str:
         """Its name until it is whole."""
         return f"{self.file}.new"
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether the folder is one of a record of this kind."""
+        return (folder / self.file).is_file() and not (folder / JOURNAL).exists()
 
     def is_remnant(self, folder: Path) -> bool:
         """Whether the folder holds nothing but what is left of a record that was ended while it was made."""
@@ -78,7 +81,7 @@ class Kind:
             ended = "it was ended while it was made, and nothing was done: begin it anew, under the same name"
             remnant = folder.is_dir() and self.is_remnant(folder)
             raise BadRun(
-                f"{folder} is not {self.what}: it has no {self.file}",
+                f"{folder} is no {self.what}: it has no {self.file}",
                 todo=ended if remnant else "`labctl runs` lists what there is",
             )
         return self._connected(folder, "ro")
@@ -144,122 +147,12 @@ class Kind:
         rows = connection.execute("SELECT name, sql FROM sqlite_master").fetchmany(len(self.tables) + 1)
         if application != self.application or dict(rows) != dict(self.tables):
             raise BadRun(
-                f"{folder / self.file} is not the record of {self.what}",
-                todo=f"name the folder of {self.what}",
+                f"{folder / self.file} is not the record of a {self.what}",
+                todo=f"name the folder of a {self.what}",
             )
         if version != self.format:
             raise BadRun(
                 f"{folder} was written in format {version} by another version of labctl",
                 allowed=f"format {self.format}",
                 todo="use the labctl that wrote it",
-            )
-
-
-class Record:
-    """The folder of a record, open to read, or to append where `lock` is held."""
-
-    kind: ClassVar[Kind]
-
-    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: Lock | None) -> None:
-        self.folder = folder
-        self._connection = connection
-        self._lock = lock
-        self._inode = self.kind.inode(folder)
-        self.meta: dict[str, Any] = {
-            key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM meta")
-        }
-
-    @classmethod
-    def made(cls, base: Path, name: str, meta: Mapping[str, Any], fill: Fill, wanted: int) -> Self:
-        """A new one of that name in the folder of runs, which will need `wanted` bytes.
-
-        What is left of one that was ended while it was made is made anew. Raises `BadRun`.
-        """
-        folder = run_folder(base, name)
-        cls._refuse_taken(folder)
-        with writable(folder), ExitStack() as undo:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = Lock(folder)
-            undo.callback(lock.release)
-            cls._refuse_taken(folder)  # now that nobody else makes one there
-            undo.callback(shutil.rmtree, folder, ignore_errors=True)
-            refuse_network(folder)
-            refuse_full(folder, wanted)
-            cls.kind.make(folder, meta, fill)
-            record = cls(folder, cls.kind.to_write(folder), lock)
-            undo.pop_all()
-            return record
-
-    @classmethod
-    def open(cls, base: Path, name: str) -> Self:
-        """One to read; raises `BadRun` where there is none, or none that can be read."""
-        folder = run_folder(base, name)
-        with cls.kind.guarded(folder):
-            return cls(folder, cls.kind.to_read(folder), None)
-
-    @classmethod
-    def resume(cls, base: Path, name: str) -> Self:
-        """One to go on with; raises `BadRun` where another process is at it, or it is damaged."""
-        folder = run_folder(base, name)
-        with cls.kind.guarded(folder), ExitStack() as undo:
-            cls.kind.to_read(folder).close()
-            lock = Lock(folder)
-            undo.callback(lock.release)
-            refuse_full(folder, 0)
-            record = cls(folder, cls.kind.to_write(folder), lock)
-            undo.callback(record.close)
-            record.check()
-            undo.pop_all()
-            return record
-
-    def check(self) -> None:
-        """Raise where what was asked cannot be read; whatever it raises is told as damage."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Leave one plain file, and let others write. May be called twice."""
-        if self._lock is not None:
-            with suppress(sqlite3.Error):  # a reader may be at it, or the disk be full: then the log stays
-                self._connection.execute("PRAGMA journal_mode = DELETE")
-        self._connection.close()
-        if self._lock is not None:
-            self._lock.release()
-
-    def saved(self) -> str:
-        """For whoever waits for it: what is safe by now."""
-        return f"all that was counted as done, in {self.folder}"
-
-    def append(self, *changes: tuple[str, Iterable[tuple[Any, ...]]]) -> None:
-        """SQL with its rows, all as one transaction; raises `StorageFault` where the disk takes none."""
-        if self.kind.inode(self.folder) != self._inode:
-            raise self._failed("it was moved or deleted meanwhile")  # SQLite would write on, to no file
-        try:
-            with self._connection:
-                self._connection.execute("BEGIN IMMEDIATE")
-                for sql, rows in changes:
-                    self._connection.executemany(sql, rows)
-        except sqlite3.Error as error:
-            raise self._failed(str(error)) from error
-
-    def _failed(self, why: str) -> StorageFault:
-        return StorageFault(
-            f"{self.folder / self.kind.file} can no longer be written: {why}",
-            outputs=Outputs.OFF,
-            saved=self.saved() if self.kind.inode(self.folder) == self._inode else "",
-            todo="see to the disk, then `labctl resume`",
-        )
-
-    @classmethod
-    def _refuse_taken(cls, folder: Path) -> None:
-        """A folder of that name is there; an empty one, or what is left of making one, is none."""
-        if folder.exists() and not cls.kind.is_remnant(folder):
-            ours = (folder / cls.kind.file).is_file()
-            other = f", or go on with `labctl resume {folder.name}`" if ours else ""
-            raise BadRun(
-                f"{folder} is there already", allowed="a new name", todo=f"choose another name{other}"
             )

@@ -261,9 +261,9 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True)
 
 
-def circumstances() -> dict[str, str | dict[str, str]]:
-    """When and with what: what one needs to know to do it again."""
-    packages = {name: _version(name) for name in ("labctl", "numpy", "scipy", "numba", "PySpice")}
+def circumstances(*also: str) -> dict[str, str | dict[str, str]]:
+    """When and with what, these packages `also`: what one needs to know to do it again."""
+    packages = {name: _version(name) for name in ("labctl", "numpy", "scipy", "numba", "PySpice", *also)}
     return {
         "created": now(),
         "python": platform.python_version(),

@@ -45,8 +45,8 @@ def test_the_networks_of_the_paper_have_their_layers() -> None:
 
 def test_a_sweep_is_every_source_with_every_neuron_in_units_of_on() -> None:
     base = Technology(on=20e3, off=50e3, levels=16)
-    found = list(Sweep(source=(0.0, 0.01), neuron=(0.001, 0.1), variation=(0.0, 0.2)).technologies(base))
-    assert len({(one.source, one.neuron, one.variation) for one in found}) == 8
+    found = list(Sweep(source=(0.0, 0.01), neuron=(0.001, 0.1)).technologies(base))
+    assert len({(one.source, one.neuron) for one in found}) == 4
     assert {one.source for one in found} == {0.0, 200.0}
     assert {one.neuron for one in found} == {20.0, 2000.0}
     assert {one.levels for one in found} == {16}
@@ -61,7 +61,20 @@ def test_what_a_sweep_leaves_out_is_as_in_the_technology() -> None:
     base = Technology(variation=0.05, tile=(128, 128))
     for one in Sweep().technologies(base):
         assert (one.variation, one.tile) == (0.05, (128, 128))
-    assert {one.tile for one in Sweep(tiles=((64, 64), (32, 8))).technologies(base)} == {(64, 64), (32, 8)}
+
+
+def test_sigma_and_arrays_are_varied_alone_around_the_technology() -> None:
+    base = Technology(source=30.0, neuron=40.0, variation=0.05)
+    sweep = Sweep(source=(0.0,), neuron=(0.0,), variation=(0.0, 0.2), tiles=((64, 64), (32, 8)))
+    first, *alone = sweep.technologies(base)
+    assert (first.source, first.neuron, first.variation, first.tile) == (0.0, 0.0, 0.05, None)
+    assert all((one.source, one.neuron) == (30.0, 40.0) for one in alone)
+    assert [(one.variation, one.tile) for one in alone] == [
+        (0.0, None),
+        (0.2, None),
+        (0.05, (64, 64)),
+        (0.05, (32, 8)),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -73,13 +73,14 @@ def record(tmp_path: Path) -> Iterator[AwareRecord]:
 
 def test_networks_that_know_the_same_are_trained_once(tmp_path: Path) -> None:
     text = FILE.replace("[sweep]", '[sweep]\naware = ["standard", "noise", "technology"]')
-    text = text.replace("seeds = 2", 'seeds = 1\nvariation = ["0 %", "10 %"]')
+    text = text.replace("seeds = 2", 'seeds = 1\nvariation = ["0 %", "20 %"]')
     found = of_sweep(file_of(tmp_path, text))
     count = {
         kind: sum(job.aware == kind for job in found) for kind in (START, "standard", "noise", "technology")
     }
-    assert count == {START: 1, "standard": 1, "noise": 2, "technology": 8}  # noise knows sigma alone
-    assert all(len(job.tried_on) == {START: 0, "standard": 8, "noise": 4}.get(job.aware, 1) for job in found)
+    assert count == {START: 1, "standard": 1, "noise": 3, "technology": 6}  # noise knows sigma alone
+    tried = {kind: sorted(len(job.tried_on) for job in found if job.aware == kind) for kind in count}
+    assert tried == {START: [0], "standard": [6], "noise": [1, 1, 4], "technology": [1] * 6}
     assert len({job.key for job in found}) == len(found)
 
 
@@ -297,12 +298,19 @@ def test_diagonals_have_two_lines_that_meet() -> None:
 
 
 def test_what_else_is_varied_has_an_axis_of_its_own() -> None:
-    sweep = Sweep(source=(0.0, 1e-3), neuron=(1e-3,), variation=(0.0, 0.2), tiles=((64, 64), (32, 32)))
+    sweep = Sweep(source=(0.0, 1e-3), neuron=(1e-3,), variation=(0.0, 0.1), tiles=((64, 64), (32, 32)))
     found = {chart.name: chart for chart in charts(every(sweep))}
-    assert sum(name.startswith("resistance") for name in found) == 4
-    assert [*found["variation-array-32x32"].ticks.values()] == ["0", "20"]
-    assert [*found["array-sigma-20"].ticks.values()] == ["32 x 32", "64 x 64"]
-    assert not found["resistance-sigma-20-array-32x32"].log  # 0 has no place on a logarithmic axis
+    assert set(found) == {"resistance-sigma-10-array-any", "variation-array-any", "array-sigma-10"}
+    assert [*found["variation-array-any"].ticks.values()] == ["0", "10"]
+    assert list(found["variation-array-any"].panels["standard"]) == ["0, 0"]  # where it was varied
+    assert [*found["array-sigma-10"].ticks.values()][:2] == ["32 x 32", "64 x 64"]
+    assert not found["resistance-sigma-10-array-any"].log  # 0 has no place on a logarithmic axis
+
+
+def test_a_point_beside_the_diagonals_makes_lines_by_neuron_resistance() -> None:
+    beside = answer(Technology(variation=0.1, source=1.0, neuron=10.0), "standard")
+    (chart,) = charts([*every(Sweep(points="diagonals")), beside])
+    assert chart.by == "Rn / Ron"
 
 
 def test_a_network_that_is_missing_leaves_a_gap_and_no_line_less() -> None:

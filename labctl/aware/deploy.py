@@ -173,7 +173,7 @@ class _Chips:
             missed=tuple(missed),
             beyond=measured.beyond,
             scales=scales,
-            bill=bill_of(self._arrays, len(asked.test)),
+            bill=bill_of(self._arrays),
         )
 
     def _answers(self, asked: Data, scales: Sequence[float], by: Multiply) -> Answers:

@@ -37,17 +37,20 @@ class Bill:
     """[s] for one picture, with all arrays of a layer at once; link not counted."""
 
 
-def bill_of(arrays: Sequence[Array], pictures: int) -> Bill:
-    """From the ledgers of all arrays. Pictures that a run asked before it died are in the sums."""
+def bill_of(arrays: Sequence[Array]) -> Bill:
+    """From the ledgers of all arrays. Pictures that were asked before a run died are in the sums.
+
+    A picture is one pulse on every array, and takes the mean of each.
+    """
     programming = _cost(array.ledger.total(purpose=one) for array in arrays for one in PROGRAMMING)
     asked = [array.ledger.total(purpose=Purpose.INFER) for array in arrays]
-    inference, layers = _cost(asked), dict[int, float]()
+    joules, layers = 0.0, dict[int, float]()
     for array, entry in zip(arrays, asked, strict=True):
-        each = float(entry.seconds[1] + entry.seconds[2]) / max(entry.pulses, 1)
+        pulses = max(entry.pulses, 1)
+        joules += float(entry.joules[0]) / pulses
+        each = float(entry.seconds[1] + entry.seconds[2]) / pulses
         layers[array.piece.layer] = max(layers.get(array.piece.layer, 0.0), each)
-    rounds = max((entry.pulses for entry in asked), default=0) / pictures
-    joules = inference.joules / pictures / max(rounds, 1.0)
-    return Bill(programming, inference, joules, sum(layers.values()))
+    return Bill(programming, _cost(asked), joules, sum(layers.values()))
 
 
 def _cost(entries: Iterable[Entry]) -> Cost:

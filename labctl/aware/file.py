@@ -101,9 +101,9 @@ class Sweep(Section):
     points: Literal["grid", "diagonals"] = "grid"
     """Every source with every neuron, or only the two diagonals of that square."""
     variation: tuple[Fraction, ...] = ()
-    """Sigma from chip to chip; left out: as in `[technology]`."""
+    """Sigma from chip to chip, varied alone: all else is as in `[technology]`."""
     tiles: tuple[tuple[Count, Count], ...] = ()
-    """Rows and columns of arrays; left out: as in `[technology]`."""
+    """Rows and columns of arrays, varied alone."""
     aware: tuple[Compared, ...] = ("standard", "calibrated", "technology")
     """Kinds of networks that are compared."""
     seeds: Count = 3
@@ -127,11 +127,10 @@ class Sweep(Section):
         """Every kind of chip of the sweep: `base`, with what the sweep says instead."""
         last = len(self.source) - 1
         for (i, source), (j, neuron) in product(enumerate(self.source), enumerate(self.neuron)):
-            if self.points == "diagonals" and j not in {i, last - i}:
-                continue
-            for sigma, tile in product(self.variation or (base.variation,), self.tiles or (base.tile,)):
-                changed = {"source": source * base.on, "neuron": neuron * base.on, "variation": sigma}
-                yield base.model_copy(update={**changed, "tile": tile})
+            if self.points == "grid" or j in {i, last - i}:
+                yield base.model_copy(update={"source": source * base.on, "neuron": neuron * base.on})
+        yield from (base.model_copy(update={"variation": sigma}) for sigma in self.variation)
+        yield from (base.model_copy(update={"tile": tile}) for tile in self.tiles)
 
 
 class AwareFile(Section):

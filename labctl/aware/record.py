@@ -12,17 +12,17 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, cast
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labctl.aware.file import AwareFile
 from labctl.config import build, dump
-from labctl.recordfile import META, Kind, Record
-from labctl.runfolder import AWARE, JOURNAL, now, run_folder
+from labctl.recordfile import META, Kind
+from labctl.recordfolder import Record
+from labctl.runfolder import AWARE, now, run_folder
 from labctl.store import circumstances
 
 Row: TypeAlias = "dict[str, Any]"
@@ -39,7 +39,7 @@ class AwareRecord(Record):
 
     kind = Kind(
         file=AWARE,
-        what="networks trained for a crossbar",
+        what="training or sweep for a crossbar",
         application=0x6C616277,
         format=1,
         tables={
@@ -69,10 +69,8 @@ class AwareRecord(Record):
 
         `path` is where the file was read, and `data` the digest of its pictures.
         """
-        told = circumstances()
         meta = {
-            **told,
-            "packages": {**cast("dict[str, str]", told["packages"]), "torch": _version("torch")},
+            **circumstances("torch"),
             "file": dump(file),
             "relative_to": str(path.parent.resolve()),
             "source": str(path),
@@ -158,7 +156,7 @@ class AwareRecord(Record):
 
     def counts(self) -> tuple[int, int]:
         """Networks that are trained and chips that are evaluated."""
-        return self._count("network"), self._count("chip")
+        return self.count("network"), self.count("chip")
 
     def keep_spell(self, steps: int, seconds: float) -> None:
         """That so many epochs and chips were done in so many seconds; nothing is said of none."""
@@ -172,14 +170,11 @@ class AwareRecord(Record):
 
     def fingerprint(self) -> str:
         """Of all rows: the same for the same numbers, bit for bit."""
-        digest = hashlib.sha256(str(self.meta["data"]).encode())
-        for sql in (
+        return self.digest(
             "SELECT key, body FROM network ORDER BY 1",
             "SELECT key, chip, body FROM chip ORDER BY 1, 2",
-        ):
-            for row in self._connection.execute(sql):
-                digest.update(repr(row).encode())
-        return digest.hexdigest()[:16]
+            beginning=str(self.meta["data"]),
+        )
 
     def saved(self) -> str:
         return f"every network and chip that was counted as done, in {self.folder}"
@@ -188,14 +183,10 @@ class AwareRecord(Record):
         found = self._connection.execute(sql, (key,)).fetchone()
         return json.loads(found[0]) if found else None
 
-    def _count(self, table: Literal["network", "chip"]) -> int:
-        return int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-
 
 def is_aware(base: Path, name: str) -> bool:
     """Whether the folder of that name holds networks trained for a crossbar."""
-    folder = run_folder(base, name)
-    return (folder / AWARE).is_file() and not (folder / JOURNAL).exists()
+    return AwareRecord.kind.is_in(run_folder(base, name))
 
 
 def packed(state: State) -> bytes:
@@ -222,10 +213,3 @@ def digest_of(state: State) -> str:
 
 def _text(body: Any) -> str:
     return json.dumps(body, sort_keys=True, allow_nan=False)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

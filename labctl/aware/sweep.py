@@ -183,7 +183,7 @@ class _Work:
     def _given(self, seed: int, start: str) -> Weights:
         """The network of another run: the one that a training made, or that a sweep began this seed with."""
         folder = self._record.relative_to / start
-        with AwareRecord.open(folder.parent, folder.name) as other, other.kind.guarded(folder):
+        with AwareRecord.open(folder.parent, folder.name) as other, other.guarded():
             trained = Job(START, seed, None, ()) if other.what == "sweep" else of_training(other.file)[-1]
             found = other.weights(trained.key)
         if found is None:

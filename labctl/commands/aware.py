@@ -18,7 +18,7 @@ from labctl.errors import BadConfig, Stopped, Unavailable
 if TYPE_CHECKING:
     from labctl.aware.file import AwareFile
     from labctl.aware.record import AwareRecord, What
-    from labctl.aware.sweep import Effort
+    from labctl.aware.sweep import Effort, Stop, Told
     from labctl.bench import Bench
 
 app = typer.Typer(
@@ -38,8 +38,6 @@ Benches = Annotated[
 ]
 Pictures = Annotated[int, typer.Option("--pictures", min=1, metavar="N", help="Of the test, that are asked.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-Told: TypeAlias = "Callable[[int, int], None]"
-Stop: TypeAlias = "Callable[[], bool]"
 Work: TypeAlias = "Callable[[AwareRecord, Told, Stop], Effort]"
 
 
@@ -109,7 +107,7 @@ def _deployed(
     from labctl.pages.deployment import deployment_page
     from labctl.session import stop_on_interrupt
 
-    with AwareRecord.open(base, trained) as record, record.kind.guarded(record.folder):
+    with AwareRecord.open(base, trained) as record, record.guarded():
         network, pictures = sweep.trained(record)
     asked, chips = sizes
     with stop_on_interrupt() as stop:
@@ -170,22 +168,18 @@ def _read(path: Path, what: What) -> AwareFile:
 def _follow(base: Path, name: str, work: Work, as_json: bool) -> int:
     """Do some work on a record, stop at a safe point when asked, and say what came of it."""
     from labctl.aware.record import AwareRecord
-    from labctl.commands.study_progress import StudyProgress
+    from labctl.commands.follow_record import follow_record
     from labctl.pages.aware import aware_page
-    from labctl.session import stop_on_interrupt
 
-    with AwareRecord.resume(base, name) as record, stop_on_interrupt() as stop:
-        try:
-            with StudyProgress(quiet=as_json, things="epochs and chips") as progress:
-                effort = work(record, progress.told, stop)
-        except Stopped as stopped:
-            where = "" if base == RUNS else f" --runs {base}"
-            stopped.todo = f"`labctl resume {name}{where}` goes on from here"
-            raise
-        with record.kind.guarded(record.folder):
-            page = aware_page(record, effort.seconds)
-        console.show(page, as_json)
-    return Exit.DONE
+    return follow_record(
+        AwareRecord,
+        base,
+        name,
+        lambda record, progress, stop: work(record, progress.told, stop).seconds,
+        aware_page,
+        as_json,
+        things="epochs and chips",
+    )
 
 
 def _refuse_without_torch() -> None:

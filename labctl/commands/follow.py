@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -30,17 +31,23 @@ def follow(work: Work, base: Path, name: str, as_json: bool) -> int:
 
     began = time.monotonic()
     with stop_on_interrupt() as stop:  # also while the result is shown: one Ctrl-C too late harms nothing
-        try:
-            with Progress(quiet=as_json) as progress:
-                work(progress, stop)
-        except Stopped as stopped:
-            where = "" if base == RUNS else f" --runs {base}"
-            stopped.todo = f"`labctl resume {name}{where}` goes on from here"
-            raise
+        with resumable(base, name), Progress(quiet=as_json) as progress:
+            work(progress, stop)
         seconds = time.monotonic() - began
         with Journal.open(base, name) as journal:
             console.show(run_page(journal, seconds, _pictures(journal)), as_json)
     return Exit.DONE
+
+
+@contextmanager
+def resumable(base: Path, name: str) -> Generator[None]:
+    """Work that is stopped inside says which command goes on with it."""
+    try:
+        yield
+    except Stopped as stopped:
+        where = "" if base == RUNS else f" --runs {base}"
+        stopped.todo = f"`labctl resume {name}{where}` goes on from here"
+        raise
 
 
 def _pictures(journal: Journal) -> list[Path]:

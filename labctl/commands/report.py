@@ -43,7 +43,7 @@ def _aware(base: Path, name: str, as_json: bool) -> int:
     from labctl.aware.record import AwareRecord
     from labctl.document.writing import write_aware
 
-    with AwareRecord.kind.guarded(base / name), AwareRecord.open(base, name) as record:
+    with AwareRecord.open(base, name) as record, record.guarded():
         written, done = write_aware(record), sum(record.counts())
     console.show(_page(name, written), as_json)
     return Exit.DONE if done else Exit.NO
@@ -62,10 +62,9 @@ def _study(base: Path, name: str, into: Path | None, as_json: bool) -> int:
     from labctl.document.readme import section, write_into
     from labctl.document.told import Told
     from labctl.document.writing import write_study
-    from labctl.study.guarded import guarded
     from labctl.study.record import StudyRecord
 
-    with guarded(base / name), StudyRecord.open(base, name) as record:
+    with StudyRecord.open(base, name) as record, record.guarded():
         told = Told(record)
         page, done = _page(name, write_study(told)), record.counts()[0]
         called, figures = told.study.file.name, section(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,10 @@ from labctl import console
 from labctl.commands.hardware import Hardware, confirm
 from labctl.commands.options import RUNS, Json, Runs, Yes, ask_before_wear, say
 from labctl.console import Exit
-from labctl.errors import BadConfig, Refused, Stopped
+from labctl.errors import BadConfig, Refused
 
 if TYPE_CHECKING:
+    from labctl.commands.study_progress import StudyProgress
     from labctl.study.conditions import Study
     from labctl.study.record import StudyRecord
     from labctl.study.workers import Workers
@@ -80,26 +82,16 @@ def study(
 
 def go_on(base: Path, name: str, workers: int | None, scheduler: str | None, as_json: bool) -> int:
     """Do what is left of a study, and answer."""
-    from labctl.commands.study_progress import StudyProgress
+    from labctl.commands.follow_record import follow_record
     from labctl.pages.study import study_page
-    from labctl.session import stop_on_interrupt
-    from labctl.study.guarded import guarded
     from labctl.study.record import StudyRecord
     from labctl.study_run import run_study
 
-    with StudyRecord.resume(base, name) as record, stop_on_interrupt() as stop:
-        try:
-            with StudyProgress(quiet=as_json) as progress:
-                hands = _workers(record, workers, scheduler)
-                effort = run_study(record, hands, progress.told, progress.watch, stop)
-        except Stopped as stopped:
-            where = "" if base == RUNS else f" --runs {base}"
-            stopped.todo = f"`labctl resume {name}{where}` goes on from here"
-            raise
-        with guarded(record.folder):
-            page = study_page(record, effort.seconds)
-        console.show(page, as_json)
-    return Exit.DONE
+    def work(record: StudyRecord, progress: StudyProgress, stop: Callable[[], bool]) -> float:
+        hands = _workers(record, workers, scheduler)
+        return run_study(record, hands, progress.told, progress.watch, stop).seconds
+
+    return follow_record(StudyRecord, base, name, work, study_page, as_json)
 
 
 def file_of(study: str) -> Path:

@@ -80,7 +80,7 @@ def _provenance(record: AwareRecord) -> Iterator[Markup]:
         *provenance.circumstances(record.meta),
         ("file", str(record.meta["source"])),
         ("pictures", f"{record.meta['data']}: digest of all of them, in training and in test"),
-        ("fingerprint", f"{record.fingerprint()}: of all rows, the same for the same numbers bit for bit"),
+        provenance.fingerprint(record),
         (
             "seeds",
             f"networks from seed {record.file.training.seed} on; chip n is the same for all networks",
@@ -89,7 +89,5 @@ def _provenance(record: AwareRecord) -> Iterator[Markup]:
     yield heading(2, "Provenance", "provenance")
     yield table(("", ""), rows, "pair")
     spells = [(when, str(steps), f"{seconds:.1f}") for when, steps, seconds in record.spells()]
-    if spells:
-        yield paragraph("Worked on it:")
-        yield table(("until", "epochs and chips", "seconds"), spells)
+    yield from provenance.spells(("until", "epochs and chips", "seconds"), spells)
     yield provenance.frozen("The file", record.meta["file"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from labctl.document.html import Markup, code, folded, heading, paragraph, table
+from labctl.recordfolder import Record
 from labctl.study.conditions import Condition
 from labctl.study.record import StudyRecord
 
@@ -35,6 +36,21 @@ def frozen(title: str, content: Any) -> Markup:
     return folded(title, code(json.dumps(content, indent=2, ensure_ascii=False)))
 
 
+# ---- of a study, or of a training for a crossbar ---------------------------------------------
+
+
+def fingerprint(record: Record) -> tuple[str, str]:
+    """That of its rows, and what it tells."""
+    return "fingerprint", f"{record.fingerprint()}: of all rows, the same for the same numbers bit for bit"
+
+
+def spells(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Markup]:
+    """Each time that was worked on it; nothing where that was never."""
+    if rows:
+        yield paragraph("Worked on it:")
+        yield table(head, rows)
+
+
 # ---- of a study ------------------------------------------------------------------------------
 
 
@@ -42,7 +58,7 @@ def of_study(record: StudyRecord, conditions: Mapping[str, Condition], base: str
     """The section of a study's report; `base` is the condition that is shown in full."""
     yield heading(2, "Provenance", "provenance")
     yield table(("", ""), [*circumstances(record.meta), *_numbers(record, conditions[base])], "pair")
-    yield from _spells(record)
+    yield from spells(("until", "workers", "chips", "seconds", "chips per second"), _paces(record))
     yield frozen("The study file", record.meta["study"])
     shown = conditions[base]
     yield frozen("The experiment, of the condition in the bill", shown.experiment)
@@ -61,7 +77,7 @@ def _numbers(record: StudyRecord, base: Condition) -> list[tuple[str, str]]:
     return [
         ("study file", str(record.meta.get("source", "not told"))),
         ("bench file", base.bench_source),
-        ("fingerprint", f"{record.fingerprint()}: of all rows, the same for the same numbers bit for bit"),
+        fingerprint(record),
         (
             "seeds",
             f"chip n is the simulated chip of seed n, in every condition; its target weights are set n mod"
@@ -71,14 +87,11 @@ def _numbers(record: StudyRecord, base: Condition) -> list[tuple[str, str]]:
     ]
 
 
-def _spells(record: StudyRecord) -> Iterator[Markup]:
-    rows = [
+def _paces(record: StudyRecord) -> list[tuple[str, ...]]:
+    return [
         (when, workers, str(chips), f"{seconds:.1f}", f"{chips / seconds:.1f}" if seconds > 0 else "–")
         for when, workers, chips, seconds in record.spells()
     ]
-    if rows:
-        yield paragraph("Worked on it:")
-        yield table(("until", "workers", "chips", "seconds", "chips per second"), rows)
 
 
 def _differences(conditions: Mapping[str, Condition], base: str) -> Iterator[tuple[str, str, str]]:

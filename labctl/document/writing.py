@@ -62,8 +62,7 @@ def write_aware(record: AwareRecord) -> Written:
     except OSError as error:
         raise _unwritable(record.folder, error) from error
     report = _written(record.folder / REPORT, aware_document(record, pictures))
-    numbers = json.dumps(finite(aware_page(record).data), indent=1, allow_nan=False, ensure_ascii=False)
-    answers = _written(record.folder / ANSWERS, numbers + "\n")
+    answers = _written(record.folder / ANSWERS, _json(aware_page(record).data))
     return Written(report, tuple(one.path for one in pictures), answers)
 
 
@@ -144,6 +143,10 @@ def numbers(told: Told) -> str:
         "claims": _cited([found for _, found in told.claims]),
         "answers": [asdict(one) for one in told.answers],
     }
+    return _json(data)
+
+
+def _json(data: Any) -> str:
     return json.dumps(finite(data), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 

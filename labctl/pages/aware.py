@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from labctl.aware.answers import Answer, accuracy_of, answers, headlines, kinds_of, reach
@@ -15,6 +13,7 @@ from labctl.aware.jobs import CALIBRATED, START, Job, of_sweep, of_training
 from labctl.aware.record import AwareRecord
 from labctl.console import Page, Table
 from labctl.estimates import Interval
+from labctl.pages.commands import command
 
 WITHIN = (0.01, 0.015, 0.019)
 """Falls for which it is told how far they are kept: this project's aim, and what the paper reached."""
@@ -182,9 +181,8 @@ def _plain(answer: Answer) -> dict[str, Any]:
 
 def _next(record: AwareRecord) -> str:
     """What one would do now."""
-    named = record.folder.name if record.folder.parent == Path("runs") else str(record.folder)
     if not is_finished(record):
-        return f"`{shlex.join(['labctl', 'resume', named])}` goes on"
+        return f"{command(record.folder, 'resume')} goes on"
     if record.what == "training" and not record.counts()[1]:
-        return f"`{shlex.join(['labctl', 'aware', 'evaluate', named])}` tries it on chips"
-    return f"`{shlex.join(['labctl', 'report', named])}` draws it"
+        return f"{command(record.folder, 'aware', 'evaluate')} tries it on chips"
+    return f"{command(record.folder, 'report')} draws it"

@@ -13,7 +13,6 @@ from labctl.journal import Journal
 from labctl.pages.aware import asked_of, is_finished
 from labctl.pages.run import bench_of, state_of, subject_of
 from labctl.reality import reality
-from labctl.study.guarded import guarded
 from labctl.study.record import StudyRecord
 
 _RUN = ("run", "what", "state", "right", "bench", "kind", "created")
@@ -58,7 +57,7 @@ def _run_row(base: Path, name: str) -> dict[str, Any]:
 def _study_row(base: Path, name: str) -> dict[str, Any]:
     row: dict[str, Any] = {**dict.fromkeys(_RUN, ""), "run": name}
     try:
-        with guarded(base / name), StudyRecord.open(base, name) as record:
+        with StudyRecord.open(base, name) as record, record.guarded():
             done, total = record.counts()
             return {
                 **row,
@@ -75,7 +74,7 @@ def _study_row(base: Path, name: str) -> dict[str, Any]:
 def _aware_row(base: Path, name: str) -> dict[str, Any]:
     row: dict[str, Any] = {**dict.fromkeys(_RUN, ""), "run": name, "kind": AWARE_KIND}
     try:
-        with AwareRecord.kind.guarded(base / name), AwareRecord.open(base, name) as record:
+        with AwareRecord.open(base, name) as record, record.guarded():
             done, total = sum(record.counts()), sum(asked_of(record))
             return {
                 **row,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from labctl.console import Page, Table
+from labctl.pages.commands import command
 from labctl.quantity import format_quantity
 from labctl.study.answers import Answer, answers
 from labctl.study.conditions import Study
@@ -62,8 +61,7 @@ def study_page(record: StudyRecord, seconds: float | None = None) -> Page:
             parts += ["", question.title, *table_of(mine, name)]
     pace = f" in {seconds:.1f} s" if seconds is not None else ""
     parts += ["", f"{done} of {total} chips{pace}; fingerprint {data['fingerprint']}"]
-    named = record.folder.name if record.folder.parent == Path("runs") else str(record.folder)
-    parts.append(f"`{shlex.join(['labctl', 'report', named])}` draws it" if done else "nothing is done yet")
+    parts.append(f"{command(record.folder, 'report')} draws it" if done else "nothing is done yet")
     return Page(data, parts)
 
 

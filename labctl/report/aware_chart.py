@@ -69,14 +69,15 @@ def _lines_of_ends(found: Sequence[Answer]) -> tuple[str, Callable[[Condition], 
     """What tells lines along Rs apart: Rn, or of a sweep along the diagonals, whether it grows with Rs."""
     pairs = {(one.condition.source, one.condition.neuron) for one in found}
     sources, neurons = sorted({pair[0] for pair in pairs}), sorted({pair[1] for pair in pairs})
-    if len(pairs) == len(sources) * len(neurons) or len(sources) != len(neurons):
-        return "Rn / Ron", lambda at: [ratio_name(at.neuron)]
 
     def diagonals(at: Condition) -> list[str]:
         here, there = sources.index(at.source), neurons.index(at.neuron)
         rises, falls = there == here, there == len(neurons) - 1 - here
         return ["grows with Rs"] * rises + ["falls as Rs grows"] * falls
 
+    whole = len(pairs) == len(sources) * len(neurons)
+    if whole or len(sources) != len(neurons) or not all(diagonals(one.condition) for one in found):
+        return "Rn / Ron", lambda at: [ratio_name(at.neuron)]
     return "Rn", diagonals
 
 
@@ -95,7 +96,7 @@ def _of_sigma(found: Sequence[Answer]) -> Iterator[AwareChart]:
                 ticks={place: f"{place:g}" for place in places.values()},
                 log=False,
                 by="Rs / Ron, Rn / Ron",
-                panels=_panels(mine, _some_ends(mine), "variation", places),
+                panels=_panels(mine, _some_ends(mine, "variation"), "variation", places),
             )
 
 
@@ -112,15 +113,17 @@ def _of_arrays(found: Sequence[Answer]) -> Iterator[AwareChart]:
                 ticks={place: _short(tile) for tile, place in places.items()},
                 log=False,
                 by="Rs / Ron, Rn / Ron",
-                panels=_panels(mine, _some_ends(mine), "tile", places),
+                panels=_panels(mine, _some_ends(mine, "tile"), "tile", places),
             )
 
 
-def _some_ends(found: Sequence[Answer]) -> Callable[[Condition], list[str]]:
-    """Series by both resistances: all of them, or some from the mildest to the worst."""
-    ends = sorted(
-        {(one.condition.source, one.condition.neuron) for one in found}, key=lambda at: (sum(at), at)
-    )
+def _some_ends(found: Sequence[Answer], along: str) -> Callable[[Condition], list[str]]:
+    """Series by both resistances: those where `along` was varied, or some, from the mildest to the worst."""
+    grouped = _grouped(found, lambda at: (at.source, at.neuron))
+    varied = [
+        ends for ends, mine in grouped.items() if len({getattr(one.condition, along) for one in mine}) > 1
+    ]
+    ends = sorted(varied, key=lambda at: (sum(at), at))
     if len(ends) > MOST_SERIES:
         ends = [ends[round(k * (len(ends) - 1) / (MOST_SERIES - 1))] for k in range(MOST_SERIES)]
     return lambda at: [f"{ratio_name(at.source)}, {ratio_name(at.neuron)}"] * ((at.source, at.neuron) in ends)

@@ -13,7 +13,7 @@ from typing import Any
 from labctl.aware.answers import Answer
 from labctl.estimates import Interval
 from labctl.report.aware_chart import AwareChart
-from labctl.report.quantities import grid
+from labctl.report.quantities import grid, log_places, moved
 from labctl.report.style import (
     BLUE,
     FAINT,
@@ -89,14 +89,12 @@ def _said(chart: AwareChart, places: Sequence[tuple[float, Answer]]) -> str:
 
 
 def _line(spot: Axes, places: Sequence[tuple[float, Answer]], number: int, aside: float) -> None:
-    from matplotlib.transforms import ScaledTranslation
-
     if not places:
         return
     at = [place for place, _ in places]
     mean = [100 * one.accuracy.value for _, one in places]
     spot.plot(at, mean, transform=spot.transData, alpha=0)  # so that the limits know where they are
-    shifted = spot.transData + ScaledTranslation(aside / 72, 0, spot.get_figure().dpi_scale_trans)
+    shifted = moved(spot, aside)
     look = _look(number)
     spot.errorbar(at, mean, yerr=_bars(places), transform=shifted, elinewidth=1.0, capsize=2.0, **look)
 
@@ -123,11 +121,7 @@ def _ideal(spot: Axes, ideal: Interval) -> None:
 
 def _frame(spot: Axes, chart: AwareChart, low: float, first: bool) -> None:
     if chart.log:
-        from matplotlib.ticker import NullFormatter, NullLocator
-
-        spot.set_xscale("log")
-        spot.xaxis.set_minor_locator(NullLocator())
-        spot.xaxis.set_minor_formatter(NullFormatter())
+        log_places(spot)
     spot.set_xticks(list(chart.ticks), list(chart.ticks.values()))
     if max(map(len, chart.ticks.values())) > LONG:
         spot.tick_params(axis="x", labelsize=6.5)

@@ -1,4 +1,4 @@
-"""Logarithmic axes that carry quantities, and marks that all measured points share."""
+"""Logarithmic axes that carry quantities, and what pictures of measured points share."""
 
 from __future__ import annotations
 
@@ -28,6 +28,22 @@ def log_axis(spot: Axes, which: str, unit: str = "") -> None:
     axis.set_major_locator(LogLocator(10, subs=steps, numticks=12))
     axis.set_major_formatter(EngFormatter(unit) if unit else _plain)
     axis.set_minor_formatter(NullFormatter())
+
+
+def log_places(spot: Axes) -> None:
+    """Make the x axis logarithmic, without ticks between those that it is given."""
+    from matplotlib.ticker import NullFormatter, NullLocator
+
+    spot.set_xscale("log")
+    spot.xaxis.set_minor_locator(NullLocator())
+    spot.xaxis.set_minor_formatter(NullFormatter())
+
+
+def moved(spot: Axes, points: float) -> Any:
+    """The transform of data that stand so many points [1/72 inch] to the right of their place."""
+    from matplotlib.transforms import ScaledTranslation
+
+    return spot.transData + ScaledTranslation(points / 72, 0, spot.get_figure().dpi_scale_trans)
 
 
 def whole(spot: Axes, which: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from labctl.pulse import Floats
-from labctl.report.quantities import log_axis
+from labctl.report.quantities import log_axis, log_places
 from labctl.report.style import Axes, metric
 from labctl.study.answers import Answer
 from labctl.study.file import UNITS, Axis, Question
@@ -171,11 +171,7 @@ def place_axis(spot: Axes, axis: Axis, places: Sequence[float]) -> None:
     ordered = sorted(set(places))
     low, high = ordered[0], ordered[-1]
     if low > 0 and high / low >= 30:
-        from matplotlib.ticker import NullFormatter, NullLocator
-
-        spot.set_xscale("log")
-        spot.xaxis.set_minor_locator(NullLocator())
-        spot.xaxis.set_minor_formatter(NullFormatter())
+        log_places(spot)
         gaps = np.diff(np.log(ordered)) / math.log(high / low)
     else:
         gaps = np.diff(ordered) / (high - low)

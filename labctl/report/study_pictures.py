@@ -17,7 +17,7 @@ import numpy as np
 
 from labctl.pulse import Floats
 from labctl.quantity import printable
-from labctl.report.quantities import grid
+from labctl.report.quantities import grid, moved
 from labctl.report.study_chart import Chart, axis_scale, place_axis
 from labctl.report.style import (
     BLUE,
@@ -115,13 +115,11 @@ def _lines(spot: Axes, chart: Chart) -> None:
 def _line(
     spot: Axes, points: Sequence[Answer], along: float, factor: float, number: int, aside: float
 ) -> None:
-    from matplotlib.transforms import ScaledTranslation
-
     look = _look(number)
     at = np.array([float(one.at or 0.0) for one in points]) * along
     median = np.array([one.median.value for one in points]) * factor
     low, high = (np.array([one.quartiles[end] for one in points]) * factor for end in (0, 1))
-    shifted = spot.transData + ScaledTranslation(aside / 72, 0, spot.get_figure().dpi_scale_trans)
+    shifted = moved(spot, aside)
     spot.fill_between(at, low, high, color=look["color"], alpha=0.16, linewidth=0)
     spot.plot(at, median, linewidth=1.6, transform=shifted, **look)
     spot.update_datalim(np.column_stack([at, median]))

@@ -17,6 +17,9 @@ from sim_backend.crossbar.lines import Lines, apart
 SPENT = 1e-30
 """Of the power at first: below this, the residual is one of rounding."""
 
+SURE = 3.0
+"""What the error's bound is multiplied by: the least eigenvalue may not have been met to its last digit."""
+
 
 class Descent:
     """A solve on its way: `x` [V] (columns, rows) for `residual` [A], of the same shape, which is used up."""
@@ -68,6 +71,11 @@ class Descent:
         beside = np.sqrt(ratios) / steps[:-1]
         found = eigvalsh_tridiagonal(diagonal, beside, select="i", select_range=(0, 0))
         return float(found[0])
+
+    @property
+    def error_power(self) -> float:
+        """[W]: at most what the difference of `x` from the solution takes."""
+        return SURE**2 * self.power / self.least_eigenvalue if self.power else 0.0
 
     def _applied(self) -> float:
         """Find q = S p, where z was; returns p S p [W]."""

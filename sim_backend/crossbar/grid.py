@@ -28,15 +28,13 @@ import numpy as np
 from labctl.errors import NoConvergence
 from labctl.pulse import Floats
 from sim_backend.crossbar.array import Crossbar
-from sim_backend.crossbar.descent import Descent
+from sim_backend.crossbar.descent import SURE, Descent
 from sim_backend.crossbar.lines import Lines, across
 
 ROUNDED = 16 * float(np.finfo(float).eps)
 """What a sum may lose, as a share of the sum of its terms' sizes."""
 ROUNDS = 6
 """Corrections at most; each gains several digits."""
-SURE = 3.0
-"""What the error's bound is multiplied by: the least eigenvalue may not have been met to its last digit."""
 MARGIN = 0.3 / SURE
 """Of the tolerance: what the iteration aims at, so that its end passes the check."""
 STEPS = 10

@@ -2,8 +2,7 @@
 
 What a ladder does with given currents needs no solve: drops add up along the wire. That makes it
 possible to say by how much node voltages are wrong without the differences of nearly equal voltages
-over micro-ohms, in which digits are lost. What a ladder does with given slopes of its devices is one
-tridiagonal solve, of all ladders in one call. Without resistance in its wire a ladder is one node.
+over micro-ohms, in which digits are lost. Without resistance in its wire a ladder is one node.
 
 Arrays have shape (lines, nodes), the driven end first; of ladders without wires' resistance, volts have
 shape (lines, 1), and what is asked for at one node is summed over the line.
@@ -11,14 +10,11 @@ shape (lines, 1), and what is asked for at one node is summed over the line.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
 
-from labctl.errors import NoConvergence
 from labctl.pulse import Floats
 
 HELD = 1e-12
@@ -83,6 +79,12 @@ class Ladders:
         shared = (far * total + passed) / np.where(around > 0, around, 1.0)
         return np.asarray(np.where(around > 0, shared, total / 2), dtype=np.float64)
 
+    def slack(self, amps: Floats) -> float:
+        """[V] at most by which ends of 0 ohm are missed, being taken for a little more (`HELD`)."""
+        if not self.wired:
+            return 0.0
+        return HELD * self.wire * float(np.abs(amps).sum(axis=1).max())
+
     def mismatch(self, volts: Floats, terminal: Floats, amps: Floats) -> Mismatch:
         """Where devices take `amps` (lines, nodes) and `terminal` (lines,) volts stand behind the ends."""
         if not self.wired:
@@ -90,9 +92,7 @@ class Ladders:
             over = (volts[:, 0] - terminal) / ohms + amps.sum(axis=1)
             return Mismatch(np.zeros_like(volts), np.where(ohms < np.inf, over, 0.0)[:, None])
         near, far = self.ends
-        amps = np.ascontiguousarray(
-            amps
-        )  # sums along columns that lie across the memory take four times as long
+        amps = np.ascontiguousarray(amps)  # sums across the memory take four times as long
         first = self.near_amps(amps)
         passing = first[:, None] - amps.cumsum(axis=1)
         told = np.zeros_like(amps)  # [V] of each node against the first
@@ -103,32 +103,13 @@ class Ladders:
         ends[:, -1] += (volts[:, 0] + told[:, -1] - terminal) / far - passing[:, -1] * (self.far is not None)
         return Mismatch(volts - volts[:, :1] - told, ends)
 
+    def most_ohms(self, slopes: Floats) -> float:
+        """[ohm] from any node to ground, at most, through its device, or along its line to the near end."""
+        with np.errstate(divide="ignore"):
+            device = 1.0 / (slopes if self.wired else slopes.sum(axis=1, keepdims=True))
+        line = self.ohms[:, None] + self.wire * np.arange(slopes.shape[1] if self.wired else 1)
+        return float(np.minimum(device, line).max())
+
     def divider(self, slopes: Floats) -> Floats:
         """[ohm], shape (lines,): of whole lines against ground, with `slopes` (lines, nodes) [S]."""
         return self.joined / (1.0 + self.joined * slopes.sum(axis=1))
-
-    def solver(self, slopes: Floats) -> Callable[[Floats], Floats]:
-        """From currents (lines, nodes) [A] into the nodes to their volts, with `slopes` [S] to ground."""
-        if not self.wired:
-            divider = self.divider(slopes)
-            return lambda amps: (divider * amps.sum(axis=1))[:, None]
-        near, far = self.ends
-        siemens = 1.0 / self.wire
-        diagonal = slopes + 2.0 * siemens
-        diagonal[:, 0] += 1.0 / near - siemens
-        diagonal[:, -1] += 1.0 / far - siemens
-        beside = np.full(slopes.shape, -siemens)
-        beside[:, -1] = 0.0  # the next line is another one
-        main, low, info = lapack.dpttrf(diagonal.ravel(), beside.ravel()[:-1])
-        if info:
-            raise NoConvergence(
-                "a line of the crossbar that nothing holds: no current fixes its voltage",
-                todo="check conductances and slopes: they must be finite, and 0 or more",
-            )
-        shape = slopes.shape
-
-        def solved(amps: Floats) -> Floats:
-            found, _ = lapack.dpttrs(main, low, amps.ravel())
-            return found.reshape(shape)
-
-        return solved

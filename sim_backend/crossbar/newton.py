@@ -3,8 +3,8 @@
 The unknowns are the voltages at both electrodes of every device; lines and linear solves are those of
 `sim_backend.crossbar.wiring`. Devices are any function from volts (rows, columns), row against column, to
 amps and slopes. With slopes of 0 or more there is one solution at most; a step that would not come closer
-to it is halved. Without wires and with exact solves the method is quadratic; how far it is from the end
-is taken from its last two steps by that law.
+to it is halved. With exact solves the method is quadratic; how far it is from the end is taken from its last two
+steps by that law, and from how rough the last linear solve was.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from labctl.pulse import Floats
 from sim_backend.crossbar.array import Crossbar
 from sim_backend.crossbar.ladders import Mismatch
 from sim_backend.crossbar.solution import Solution, Watts
-from sim_backend.crossbar.wiring import ROUGH, Nodes, Wiring
+from sim_backend.crossbar.wiring import Nodes, Wiring
 
 Current: TypeAlias = Callable[[Floats], tuple[Floats, Floats]]
 """[V] of devices, shape (rows, columns) -> [A] through them and [S] their slopes, the same shape."""
@@ -92,7 +92,7 @@ class Operating(NamedTuple):
     slopes: Floats
     """[S], shape (rows, columns)."""
     error: float
-    """[V] by which nodes are off, by the law of the last two steps: quadratic, but for the linear solves."""
+    """[V] by which nodes are off, by the quadratic law of the last two steps, the last linear solve and rounding."""
     steps: int
 
 
@@ -149,21 +149,23 @@ def operating_point(
     for steps in range(1, MOST_STEPS + 1):
         if not np.isfinite(point.amps.sum() + point.slopes.sum()):
             break
-        step = wiring.correction(point.slopes, point.wrong)
+        step, rough = wiring.correction(point.slopes, point.wrong)
         size = step.largest
         if not size < np.inf:
             break
         point, part = search.taken(point, step, tolerance)
         if not part > 0:
             break
-        pace = (size / last) ** 2 + 10 * ROUGH if last > 0 else 1.0
-        error = size * min(pace, 1.0)  # what the next step would be
+        pace = (size / last) ** 2 if last > 0 else 1.0
+        error = size * min(pace, 1.0) + rough  # what the next step would be
         if part == 1.0 and error <= tolerance:
+            error += wiring.rounded(point.nodes, point.amps)
             return Operating(point.nodes, point.amps, point.slopes, error, steps)
         last = size if part == 1.0 else 0.0
     raise NoConvergence(
         "no node voltages of the crossbar fit its devices",
-        todo="check the devices: their current must be finite and rise with the voltage",
+        todo="check the devices: their current must be finite and rise with the voltage; "
+        "and that wires and ends are not many decades from the devices",
     )
 
 

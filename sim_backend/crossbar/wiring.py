@@ -13,13 +13,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from labctl.errors import NoConvergence
 from labctl.pulse import Floats
 from sim_backend.crossbar.array import Crossbar
+from sim_backend.crossbar.descent import Descent
 from sim_backend.crossbar.ladders import Ladders, Mismatch
+from sim_backend.crossbar.lines import Lines, across
 
 ROUGH = 1e-4
-"""[1] Relative error that a linear solve with wires may leave."""
+"""Of the highest voltage of a correction: what a linear solve with wires may be off by, at any node."""
 MOST_ROUNDS = 2000
+EPSILONS = 16
+"""Of the highest voltage: what rounding makes of a node's."""
 
 
 class Nodes(NamedTuple):
@@ -73,17 +78,25 @@ class Wiring:
         """[ohm] of rows (rows,) and columns (columns,) against ground, with devices (rows, columns) [S]."""
         return self.rows.divider(slopes), self.columns.divider(_along(slopes))
 
-    def correction(self, slopes: Floats, wrong: tuple[Mismatch, Mismatch]) -> Nodes:
-        """The change of node voltages that mends this where devices are `slopes` (rows, columns) [S]."""
+    def rounded(self, nodes: Nodes, amps: Floats) -> float:
+        """[V] by which nodes may be off however often they are mended, if the devices carry `amps`."""
+        ends = max(self.rows.slack(amps), self.columns.slack(_along(amps)))
+        return ends + EPSILONS * float(np.finfo(float).eps) * nodes.largest
+
+    def correction(self, slopes: Floats, wrong: tuple[Mismatch, Mismatch]) -> tuple[Nodes, float]:
+        """The change of node voltages that mends this where devices are `slopes` (rows, columns) [S].
+
+        And by how much [V] it may be off, because the linear solve was rough.
+        """
         above, below = wrong
         apart = slopes * (above.volts - _across(below.volts))
         into_rows = apart - _placed(above.amps, slopes.shape)
         into_columns = -apart - _placed(_across(below.amps), slopes.shape)
         if self.rows.wired or self.columns.wired:
-            mended = self._by_gradients(slopes, into_rows, into_columns)
+            mended, error = self._by_gradients(slopes, into_rows, into_columns)
         else:
-            mended = self._dense(slopes, into_rows.sum(axis=1), into_columns.sum(axis=0))
-        return Nodes(mended.rows - above.volts, mended.columns - _across(below.volts))
+            mended, error = self._dense(slopes, into_rows.sum(axis=1), into_columns.sum(axis=0)), 0.0
+        return Nodes(mended.rows - above.volts, mended.columns - _across(below.volts)), error
 
     def _dense(self, slopes: Floats, into_rows: Floats, into_columns: Floats) -> Nodes:
         """Volts of (rows, 1) and (1, columns) for currents into whole lines, the longer side eliminated."""
@@ -97,31 +110,41 @@ class Wiring:
             )
         return Nodes(rows[:, None], columns[None, :])
 
-    def _by_gradients(self, slopes: Floats, into_rows: Floats, into_columns: Floats) -> Nodes:
-        """The same with wires: conjugate gradients on the columns, rows eliminated."""
-        above = self.rows.solver(slopes)
-        held = self.columns.solver(_along(slopes))
+    def _by_gradients(
+        self, slopes: Floats, into_rows: Floats, into_columns: Floats
+    ) -> tuple[Nodes, float]:
+        """The same with wires: conjugate gradients on the columns, rows eliminated; and its error [V]."""
+        near, far = self.columns.ends
+        above = Lines(slopes, *self.rows.ends, self.rows.wire)
+        below = Lines(across(slopes), far, near, self.columns.wire)
+        left = into_columns + slopes * above.solve(into_rows.copy())
+        search = Descent(above, below, across(left))
+        error = _descended(search, self.columns.most_ohms(_along(slopes)))
+        columns = across(search.x)
+        rows = above.solve(into_rows + slopes * columns)
+        found = Nodes(
+            rows if self.rows.wired else rows[:, :1], columns if self.columns.wired else columns[:1]
+        )
+        return found, error
 
-        def below(amps: Floats) -> Floats:
-            return _across(held(_along(amps)))
 
-        lifted = above(into_rows)
-        left = into_columns + slopes * lifted  # [A] not yet accounted for, at the devices
-        columns = np.zeros_like(lifted[:1] if not self.columns.wired else slopes)
-        search, asked = below(left), left  # a search direction [V], and the currents that hold it there
-        power = first = float(np.vdot(left, np.broadcast_to(search, slopes.shape)))
-        for _ in range(MOST_ROUNDS):
-            if not power > ROUGH**2 * first:
-                break
-            taken = asked - slopes * above(slopes * search)
-            part = power / float(np.vdot(taken, np.broadcast_to(search, slopes.shape)))
-            columns = columns + part * search
-            left = left - part * taken
-            next_search = below(left)
-            before, power = power, float(np.vdot(left, np.broadcast_to(next_search, slopes.shape)))
-            search = next_search + (power / before) * search
-            asked = left + (power / before) * asked
-        return Nodes(above(into_rows + slopes * columns), columns)
+def _descended(search: Descent, ohms: float) -> float:
+    """Search until no node is off by more than `ROUGH` allows; returns by how much one may be [V].
+
+    An error that takes a power P has at most the root of P times a node's resistance to ground, `ohms` at
+    most; nodes of rows lie between those of columns.
+    """
+    while not search.spent:
+        enough = (ROUGH * max(float(search.x.max()), -float(search.x.min()))) ** 2
+        if search.power * ohms <= enough and search.error_power * ohms <= enough:
+            break
+        if len(search.steps) == MOST_ROUNDS:
+            raise NoConvergence(
+                f"the crossbar's voltages have not settled after {MOST_ROUNDS:,} iterations",
+                todo="compare wires and ends with the devices: they are many decades apart",
+            )
+        search.step()
+    return float(np.sqrt(search.error_power * ohms))
 
 
 def _along(columns: Floats) -> Floats:
