@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labctl.energy import Ledger
 from labctl.errors import BoardFault, BoardGone, LabError, LimitExceeded, Refused
 from labctl.limits import Limits
 from labctl.parts import Site
@@ -29,7 +30,9 @@ from labctl.programming.write_verify import (
     write_verify,
 )
 from labctl.pulse import Flag, Pulse, Purpose, Trace
+from labctl.session import run
 from labctl.spec import Spec
+from sim_backend.compact import CompactBoard, SimulatedSettings
 
 SERIES = 1_000.0
 LIMITS = Limits(-2.0, 2.0, amps=1e-3, least_ohms=1_000.0, seconds=0.1)
@@ -111,6 +114,24 @@ def test_it_gets_there_from_both_sides_with_devices_fast_and_slow(start: float, 
     assert done.outcome.after == pytest.approx(device.siemens, rel=1e-9)
     assert abs(done.outcome.error) <= HOW.tolerance
     assert done.outcome.pulses == len(done.sent) <= 30
+
+
+@pytest.mark.parametrize(("site", "target"), [(129, 248e-6), (177, 424e-6), (114, 371e-6)])
+def test_devices_that_leap_past_their_target_are_caught(site: int, target: float) -> None:
+    """W without a series resistor to slow it: one pulse too much, and it is at the other end."""
+    settings = SimulatedSettings(
+        layout="selector", dopant="W", columns=256, series=50.0, switch=50.0, device_to_device=True
+    )
+    with CompactBoard(settings) as board:
+        before = board._chip.x[site]
+        plan = write_verify(
+            board.spec, site, target, 71e-6, HOW.model_copy(update={"tolerance": 0.01}), Reading(volts=0.05)
+        )
+        outcome = run(plan, board, ledger=Ledger())
+        assert board._chip.x[site] != before
+    assert outcome.ending is Ending.DONE
+    assert max(outcome.path) > 2.5 * target  # it did leap
+    assert outcome.pulses <= 80
 
 
 def test_the_outcome_tells_the_way() -> None:

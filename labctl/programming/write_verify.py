@@ -60,6 +60,15 @@ __all__ = [
 ]
 
 
+NOTICEABLE = 2e-3
+"""Relative change of conductance that counts as a movement; what moved less counts as this much."""
+BOLDEST, MEEKEST = 2.5, -5.0
+"""Most and least by which the strength changes after one pulse."""
+LEAP = 2.0
+"""Times what was missing: a pulse that moved a device farther has met one that goes by itself, and the next
+strengths of its polarity are sought in steps of half the size."""
+
+
 @dataclass(slots=True)
 class _Direction:
     """What one polarity has learnt of this device."""
@@ -67,14 +76,10 @@ class _Direction:
     sign: int
     strength: float
     push: Push
+    boldest: float = BOLDEST
+    """Most by which it may rise after one pulse: less after each leap."""
     setting: Setting | None = None
     """For setting pulses of one width, on a slow board."""
-
-
-NOTICEABLE = 2e-3
-"""Relative change of conductance that counts as a movement; what moved less counts as this much."""
-BOLDEST, MEEKEST = 2.5, -5.0
-"""Most and least by which the strength changes after one pulse."""
 
 
 def write_verify(
@@ -179,7 +184,12 @@ def _adaptive(
             return ending, reason
         if strongest:
             direction.push.see(now, after, least_progress(now, target, effort, how))
-        missing = max(abs(target - after), 0.5 * how.tolerance * target)  # nobody need aim any closer
+        missing = abs(target - after)
+        if (after > target) is not (now > target):  # the way back says nothing of this polarity
+            missing = min(missing, abs(target - now))
+        if abs(after - now) > LEAP * abs(target - now):
+            direction.boldest /= 2
+        missing = max(missing, 0.5 * how.tolerance * target)  # nobody need aim any closer
         moved = (after - now) * direction.sign
         if direction.setting is None:
             _learn(direction, moved, missing, now, strongest, how)
@@ -221,4 +231,4 @@ def _learn(
     noticeable = NOTICEABLE * (before or missing)  # of an open device, which reads 0 S, what it lacks
     change = math.log(how.boldness * missing / max(moved, noticeable))
     if not (strongest and moved <= noticeable):
-        direction.strength += min(max(change, MEEKEST), BOLDEST)
+        direction.strength += min(max(change, MEEKEST), direction.boldest)
