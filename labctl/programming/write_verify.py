@@ -64,9 +64,9 @@ NOTICEABLE = 2e-3
 """Relative change of conductance that counts as a movement; what moved less counts as this much."""
 BOLDEST, MEEKEST = 2.5, -5.0
 """Most and least by which the strength changes after one pulse."""
-LEAP = 2.0
-"""Times what was missing: a pulse that moved a device farther has met one that goes by itself, and the next
-strengths of its polarity are sought in steps of half the size."""
+LEAP = 0.25
+"""Of the target: a pulse that ends so far on its other side, and farther than it began, has met a device that
+goes by itself, and the next strengths of its polarity are sought in steps of half the size."""
 
 
 @dataclass(slots=True)
@@ -185,9 +185,8 @@ def _adaptive(
         if strongest:
             direction.push.see(now, after, least_progress(now, target, effort, how))
         missing = abs(target - after)
-        if (after > target) is not (now > target):  # the way back says nothing of this polarity
-            missing = min(missing, abs(target - now))
-        if abs(after - now) > LEAP * abs(target - now):
+        if (after > target) is not (now > target) and missing > max(abs(target - now), LEAP * target):
+            missing = abs(target - now)  # the way back says nothing of this polarity
             direction.boldest /= 2
         missing = max(missing, 0.5 * how.tolerance * target)  # nobody need aim any closer
         moved = (after - now) * direction.sign
