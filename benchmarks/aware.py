@@ -50,14 +50,15 @@ def _against_plain(
     import torch
 
     from labctl.aware import layers
+    from labctl.aware.crossbar import REFRESH
 
     torch.manual_seed(0)
     technology = Technology.model_validate({**ENDS, **part})
     aware = layers.CrossbarLinear(inputs, outputs, technology)
-    aware.refresh = refresh or layers.REFRESH
+    aware.refresh = refresh or REFRESH
     plain = torch.nn.Linear(inputs, outputs)
     given = torch.rand(batch, inputs, requires_grad=inner), torch.randn(batch, outputs) * 1e-3
-    many = 1 if refresh == 1 else layers.REFRESH  # so that a run has its share of what is renewed
+    many = 1 if refresh == 1 else REFRESH  # so that a run has its share of what is renewed
     one, other, over = ratio(_steps(aware.train(), *given, many), _steps(plain, *given, many), runs=5)
     return told(one / many), told(other / many), f"{over:.2f}"
 

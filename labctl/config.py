@@ -180,8 +180,8 @@ def _told(error: ErrorDetails, model: type[Section]) -> str:
         near = difflib.get_close_matches(key[:64], siblings, n=1)
         question = f'did you mean "{near[0]}"? ' if near else ""
         return f"{place}: unknown key; {question}keys here: {', '.join(siblings)}"
-    if kind == "missing" and key in siblings:
-        return f"{place}: missing; allowed: {_wanted(siblings[key])}"
+    if kind == "missing":
+        return f"{place}: missing; allowed: {_wanted(siblings[key]) if key in siblings else 'a longer array'}"
     message = printable(error["msg"]).replace("'", '"')
     allowed = re.sub(r"^\w+ should (be |have )?| after validation", "", message)
     return f"{place}: {_shown(error['input'])}; allowed: {_WORDS.get(kind.removesuffix('_type'), allowed)}"

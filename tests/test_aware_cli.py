@@ -18,6 +18,10 @@ import pytest
 import torch
 
 from labctl import cli
+from labctl.aware.answers import answers
+from labctl.aware.evaluation import right_on_chip
+from labctl.aware.record import AwareRecord
+from labctl.aware.sweep import trained
 from labctl.commands.study_progress import StudyProgress
 from labctl.console import Exit
 from labctl.runfolder import AWARE
@@ -101,17 +105,43 @@ def refused(capsys: pytest.CaptureFixture[str], *command: str) -> str:
 
 
 def test_train_and_evaluate(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trained = answer(capsys, "aware", "train", "small.toml", "--name", "t")
-    before, after = trained["trained"].values()
+    made = answer(capsys, "aware", "train", "small.toml", "--name", "t")
+    before, after = made["trained"].values()
     assert [len(one["epochs"]) for one in (before, after)] == [3, 2]
     assert before["epochs"][-1]["loss"] < before["epochs"][0]["loss"]
-    assert trained["answers"] == []
+    assert made["answers"] == []
     tried = answer(capsys, "aware", "evaluate", "t", "--chips", "3")
     assert [(one["aware"], one["chips"]) for one in tried["answers"]] == [("start", 3), ("technology", 3)]
     assert all(0.1 < one["accuracy"]["value"] <= 1 for one in tried["answers"])
     more = answer(capsys, "aware", "evaluate", "t", "--chips", "5")
     assert [one["chips"] for one in more["answers"]] == [5, 5]
     assert answer(capsys, "aware", "evaluate", "t", "--chips", "2") == more  # chips that were tried stay
+
+
+def test_the_chips_of_a_training_are_those_of_its_seed(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("small.toml").write_text(FILE.replace("batch = 32", "batch = 32\nseed = 7"))
+    answer(capsys, "aware", "train", "small.toml", "--name", "t")
+    answer(capsys, "aware", "evaluate", "t", "--chips", "4")
+    with AwareRecord.open(Path("runs"), "t") as record:
+        network, pictures = trained(record)
+        (told,) = answers(record)[1:]
+        technology = record.file.technology
+    right = [right_on_chip(network, pictures, technology, chip, seed=7) for chip in range(4)]
+    assert told.accuracy.value == pytest.approx(sum(right) / 4 / 60)
+    assert told.worst == min(right) / 60
+
+
+def test_gains_are_given_to_networks_of_standard_training(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("small.toml").write_text(FILE.replace("ideal_epochs = 3", "ideal_epochs = 0"))
+    found = answer(capsys, "aware", "sweep", "small.toml", "--name", "s")["trained"]
+    for key, one in found.items():
+        kind, seed = key.split()[:2]
+        if kind == "calibrated":
+            assert one["right"] == found[f"standard {seed}"]["right"] > found[f"start {seed}"]["right"]
 
 
 def test_one_line_makes_the_difference(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,11 +157,31 @@ def test_one_line_makes_the_difference(here: Path, capsys: pytest.CaptureFixture
 def test_a_network_begins_with_one_of_another_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = answer(capsys, "aware", "train", "small.toml", "--name", "first")["trained"]
     made = next(one for key, one in first.items() if key.startswith("technology"))
-    Path("small.toml").write_text(FILE.replace("ideal_epochs = 3", 'start = "runs/first"'))
+    begins = FILE.replace("ideal_epochs = 3", 'start = "runs/first"')
+    Path("small.toml").write_text(begins)
     begun = answer(capsys, "aware", "train", "small.toml", "--name", "second")["trained"]["start 0"]
     assert (begun["weights"], begun["epochs"]) == (made["weights"], [])
-    Path("small.toml").write_text(FILE.replace("ideal_epochs = 3", 'start = "runs/none"'))
-    assert "aware.sqlite" in refused(capsys, "aware", "train", "small.toml", "--name", "third")
+    for changed, told in (
+        (FILE.replace("ideal_epochs = 3", 'start = "runs/none"'), "aware.sqlite"),
+        (begins.replace("test = 60", "test = 60\nseed = 1"), "trained on other pictures"),
+        (begins.replace("[12]", "[13]"), "another network"),
+    ):
+        Path("small.toml").write_text(changed)
+        assert told in refused(capsys, "aware", "train", "small.toml", "--name", "third")
+    assert not Path("runs/third").exists()
+
+
+def test_chips_that_are_read_with_noise_do_not_depend_on_what_was_tried_before(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("small.toml").write_text(FILE.replace('variation = "5 %"', 'read_noise = "50 %"'))
+    answer(capsys, "aware", "train", "small.toml", "--name", "one")
+    shutil.copytree("runs/one", "runs/other")
+    together = answer(capsys, "aware", "evaluate", "one", "--chips", "4")
+    for chips in (1, 3, 4):
+        apart = answer(capsys, "aware", "evaluate", "other", "--chips", str(chips))
+    assert apart["fingerprint"] == together["fingerprint"]
+    assert together["answers"][0]["worst"] < together["answers"][0]["accuracy"]["value"]
 
 
 # ---- a sweep --------------------------------------------------------------------------------

@@ -98,6 +98,12 @@ def test_sigma_and_arrays_are_varied_alone_around_the_technology() -> None:
         ('[network]\nkind = "cnn"\nside = 30', "multiple of 4"),
         ('[network]\nkind = "cnn"\nside = 24', "28 or an even number more"),
         ("[network]\nhidden = [0]", "hidden"),
+        ("[network]\nhidden = [20000, 20000]", "4.2e.08 weights.*allowed: 8e.07"),
+        ('[network]\nkind = "cnn"\nside = 4000', "weights"),
+        ('[data]\nset = "digits"\nfolder = "data"', "scikit-learn"),
+        ("[technology]\noutput_noise = -0.1", "output_noise"),
+        ("[technology]\ntile = [64]", r"tile\[1\]: missing; allowed: a longer array"),
+        ("[training]\nexact = 1", "exact"),
         (
             "[network]\narray = [784, 999]",
             "layer 1 needs 784 x 1000 devices(.|\n)*784 x 999(.|\n)*technology.tile",

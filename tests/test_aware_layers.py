@@ -193,7 +193,7 @@ def test_what_is_held_between_refreshes_ages_slowly() -> None:
         held = made(volts)
         made.train()
         exact = made(volts)
-        form = made._form()
+        form = made._form(*made._pass())
         bare = form.currents(volts, torch.zeros_like(made.weight)) * made._unit() + made.bias
     assert float((bare - exact).norm() / exact.norm()) < 2e-3
     assert float((held - exact).norm()) < 0.35 * float((bare - exact).norm())
@@ -235,6 +235,26 @@ def test_training_draws_new_devices_each_step_and_can_be_repeated() -> None:
     assert torch.equal(made(volts), first)
 
 
+def test_no_chip_of_training_is_one_of_evaluation() -> None:
+    made = layer(9, 6, DRAWN, exact=True)
+    with torch.no_grad():
+        set_draws(made, seed=2)
+        seen = [made.matrix() for _ in range(4)]
+        made.eval()
+        for chip in range(6):
+            set_chip(made, chip, seed=2)
+            assert not any(torch.allclose(made.matrix(), one) for one in seen)
+
+
+def test_what_is_held_is_renewed_in_time() -> None:
+    made = layer(12, 5, HARD)
+    form, held, ages = made._form(*made._pass()), leading.Held(3), list[bool]()
+    for _ in range(7):
+        ages.append(held.due)
+        held.rest(form)
+    assert ages == [True, False, False, True, False, False, True]
+
+
 def test_reads_are_noisy_each_time_anew() -> None:
     made = layer(9, 6, HARD.model_copy(update={"read_noise": 0.05})).eval()
     with torch.no_grad():
@@ -243,6 +263,63 @@ def test_reads_are_noisy_each_time_anew() -> None:
         quiet = made.matrix()
     assert not torch.allclose(first, second)
     assert 0.001 < float((first - quiet).std()) < 0.1
+
+
+def test_noise_of_reading_is_the_devices_and_not_what_the_circuit_makes_of_them() -> None:
+    hard = Technology(source=1e3, neuron=1e3, read_noise=0.05)  # the circuit takes most of it off again
+    made = layer(30, 20, hard).eval()
+    set_chip(made, 3, seed=1)
+    meant = mapping.siemens(made.weight.mT, made.limit, hard)
+    with torch.no_grad():
+        for number in range(2):
+            devices = parts.read(meant, hard, parts.Draws(1, 3, 0), number).numpy()
+            wanted = mapping.difference(torch.from_numpy(nodal(devices, 1e3, 1e3)), hard)
+            torch.testing.assert_close(made.matrix() * mapping.scale(made.limit, hard), wanted)
+
+
+@pytest.mark.parametrize("noise", [{"read_noise": 0.05}, {"output_noise": 0.05}], ids=["read", "output"])
+def test_a_chip_that_is_set_again_is_read_as_before(noise: dict[str, float]) -> None:
+    made = layer(9, 6, HARD.model_copy(update=noise)).eval()
+    volts = torch.randn(4, 9, dtype=torch.double)
+    with torch.no_grad():
+        found = list[torch.Tensor]()
+        for chip in (2, 2, 5):
+            set_chip(made, chip, seed=1)
+            found += [made(volts), made(volts)]
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[1], found[3])
+    assert not torch.allclose(found[0], found[1])
+    assert not torch.allclose(found[0], found[4])
+
+
+@pytest.mark.parametrize(("tile", "arrays"), [(None, 1), ((10, 8), 4)])
+def test_converters_add_to_each_output_what_they_add_of_a_device(
+    tile: tuple[int, int] | None, arrays: int
+) -> None:
+    """10 % of the current of one device of Ron at the largest input, from each array below another."""
+    told = Technology(output_noise=0.1, tile=tile)
+    made = layer(40, 50, told).eval()
+    made.gain = 3.0
+    largest = torch.tensor([0.0, 1.0, 5.0], dtype=torch.double)
+    volts = torch.rand(3, 400, 40, dtype=torch.double) * largest[:, None, None]
+    volts[:, :, 0] = -largest[:, None]
+    with torch.no_grad():
+        added = (made(volts) - volts @ made.matrix() - made.bias).std((1, 2))
+    device = 1e-4 * 3 / mapping.scale(made.limit, told)
+    torch.testing.assert_close(added, 0.1 * device * arrays**0.5 * largest, rtol=0.02, atol=1e-12)
+    made.awareness = Awareness.STANDARD
+    assert torch.equal(made(volts), torch.nn.functional.linear(volts, made.weight, made.bias))
+
+
+def test_converters_of_a_convolution_have_the_range_of_their_image() -> None:
+    made = CrossbarConv2d(2, 30, 3, Technology(output_noise=0.1), padding=1, limit=0.3).double().eval()
+    images = torch.rand(2, 2, 16, 16, dtype=torch.double) * torch.tensor([1.0, 4.0])[:, None, None, None]
+    with torch.no_grad():
+        noisy = made(images)
+        made.technology = Technology()
+        added = (noisy - made(images)).std((1, 2, 3))
+    device = 1e-4 / mapping.scale(0.3, Technology()) * images.amax((1, 2, 3))
+    torch.testing.assert_close(added, 0.1 * device, rtol=0.03, atol=0)
 
 
 def test_on_chip_gives_everything_back() -> None:
@@ -279,6 +356,15 @@ def test_a_gain_takes_off_the_mean_attenuation() -> None:
     meant = made.weight.detach().mT
     assert made.gain > 1.2
     assert float((corrected - meant).norm()) < 0.5 * float((attenuated - meant).norm())
+
+
+def test_noise_of_reading_has_no_part_in_a_gain() -> None:
+    made = layer(60, 40, HARD).eval()
+    calibrate(made)
+    quiet = made.gain
+    made.technology = HARD.model_copy(update={"read_noise": 0.3, "output_noise": 0.3})
+    calibrate(made)
+    assert made.gain == quiet
 
 
 @pytest.mark.parametrize("wrong", [0.5, float("nan")])

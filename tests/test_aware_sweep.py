@@ -13,7 +13,7 @@ import pytest
 
 from labctl.aware import jobs
 from labctl.aware.answers import Answer, answers, headlines, reach, share, student
-from labctl.aware.conditions import Condition, conditions
+from labctl.aware.conditions import PARTS, Condition, conditions
 from labctl.aware.file import AwareFile, Sweep, read_aware
 from labctl.aware.jobs import START, of_sweep, of_training, trial_key
 from labctl.aware.record import AwareRecord, digest_of, packed, unpacked
@@ -94,6 +94,7 @@ def test_a_condition_is_named_by_its_ratios(tmp_path: Path) -> None:
 def test_chips_that_cannot_differ_are_tried_once() -> None:
     same, other = Condition.of(Technology()), Condition.of(Technology(stuck_on=0.01))
     assert (same.chips(20), other.chips(20)) == (1, 20)
+    assert [Condition.of(Technology(**{part: 0.01})).chips(20) for part in PARTS] == [20] * 6
 
 
 def test_a_training_tries_what_it_began_with_and_what_it_made(tmp_path: Path) -> None:
@@ -265,6 +266,7 @@ def test_student_against_the_table() -> None:
     assert student([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
     assert math.isnan(student([1.0]).low)
     assert share([0.95, 1.0]).high == 1.0
+    assert share([0.5, 1.0], least=-1.0)[1:] == (-1.0, 1.0)
     assert math.isnan(share([0.95]).high)
     assert math.isnan(student([]).value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,6 +98,12 @@ def test_evaluation_leaves_a_network_as_it_was(data: Data) -> None:
     ] == before
 
 
+def test_a_network_is_tried_on_the_chips_that_are_asked_for_not_on_those_it_was_made_for(data: Data) -> None:
+    net = trained(network(technology=Technology()), data, "standard", 5)
+    with_circuit = evaluation.right_on_chip(net, data, CHIPS, chip=0)
+    assert with_circuit < evaluation.right_on_chip(net, data, Technology(), chip=0) - 50
+
+
 def test_chips_differ_and_each_is_always_the_same(data: Data) -> None:
     net = trained(network(), data, "technology", 2)
     wide = Technology(source=300.0, neuron=1e3, variation=0.5)
@@ -128,6 +135,19 @@ def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(
     assert [resumed.epoch() for _ in range(2)] == figures[1:]
     for name, value in through.state().items():
         np.testing.assert_array_equal(resumed.state()[name], value)
+
+
+def test_training_that_is_exact_in_every_step_is_nearly_the_same(data: Data) -> None:
+    quiet = Technology(source=300.0, neuron=1e3)
+    found = list[dict[str, np.ndarray[Any, Any]]]()
+    for exact in (False, True):
+        net = network(technology=quiet)
+        trainer = Trainer(net, data, Training(exact=exact), "technology", 1, seed=0)
+        assert {one.refresh for one in layers.crossbars(net)} == {1 if exact else 64}
+        trainer.epoch()
+        found.append(networks.weights_of(net))
+    held, exact = (one["1.weight"] for one in found)
+    assert 0 < np.linalg.norm(held - exact) < 0.02 * np.linalg.norm(exact)
 
 
 def test_weights_stay_in_what_the_window_can_hold(data: Data) -> None:

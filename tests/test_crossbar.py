@@ -267,6 +267,26 @@ def test_no_device_at_all_and_no_voltage_at_all() -> None:
         assert found.watts_in.item() == found.watts_dissipated.item() == 0
 
 
+def test_a_row_that_nothing_drives_is_held_by_its_neighbours() -> None:
+    """Two rows on one column of a 1 kohm neuron, the lower one open: as if it were not there."""
+    for wire in (0.0, 1e-3):
+        bar = Crossbar([[1e-3], [1e-3]], [0.0, 1e12], 1e3, column_wire_ohms=wire)
+        found = solve(bar, [1.0, 0.0])
+        assert found.outputs.item() == pytest.approx(0.5e-3, rel=1e-5)
+        assert found.row_volts[0, 1].item() == pytest.approx(0.5, rel=1e-5)  # it follows its column
+        assert found.source_amps[0, 1] == pytest.approx(0, abs=1e-11)
+
+
+def test_arrays_of_any_order_and_kind() -> None:
+    devices = np.asfortranarray(uniform(5, 7))
+    devices.setflags(write=False)
+    bar, volts = Crossbar(devices, 10, 20, 1, 2), np.asfortranarray(np.eye(5, dtype=np.int8)[:3])
+    assert np.array_equal(
+        solve(bar, volts).outputs,
+        solve(Crossbar(devices.copy(), 10.0, 20.0, 1.0, 2.0), volts * 1.0).outputs,
+    )
+
+
 def test_reciprocity() -> None:
     """Driven at a column and read at a row, a crossbar gives what it gives the other way about."""
     devices = uniform(6, 9)
@@ -378,7 +398,15 @@ def test_outputs_that_cancel_are_nothing_beside_what_cancels(wire: float) -> Non
         (lambda: Crossbar([[np.nan]]), "nan"),
         (lambda: Crossbar([["a"]]), "no numbers"),
         (lambda: Crossbar([[1.0]], -1.0), "source resistances of -1 ohm"),
-        (lambda: Crossbar([[1.0]], np.inf), "source resistances of inf"),
+        (lambda: Crossbar([[1.0]], np.inf), r"source resistances of inf(.|\n)*nothing drives(.|\n)*1e12 ohm"),
+        (lambda: Crossbar([[1.0]], 1e300), "source resistances of 1e.300"),
+        (lambda: Crossbar([[1e-300]]), "conductances of 1e-300"),
+        (lambda: Crossbar([[1.0 + 1.0j]]), "no numbers, but complex"),
+        (lambda: Crossbar([[1.0], [1.0, 2.0]]), "no numbers"),
+        (lambda: solve(Crossbar([[1.0]]), ["1 V"]), "no numbers"),
+        (lambda: solve(Crossbar([[1.0]], 1.0, 1.0, 1.0, 1.0), np.zeros((0, 1))), "one vector or more"),
+        (lambda: solve(Crossbar([[1.0]]), [1e-200]), "highest voltage is 1e-200 V"),
+        (lambda: solve(Crossbar([[1.0]]), [1e200]), "highest voltage is 1e.200 V"),
         (lambda: Crossbar([[1.0]], [1.0, 2.0]), "source resistances of shape"),
         (lambda: Crossbar([[1.0]], 1.0, [1.0, 2.0]), "sink resistances of shape"),
         (lambda: Crossbar([[1.0]], row_wire_ohms=np.nan), "row wires of nan"),

@@ -72,6 +72,8 @@ def assert_same_ends(name: str, pulse: Pulse, known: Trace, found: Trace, close:
         lines = range(known.amps.shape[1])
         one, other = ([settled_amps(pulse, trace, line) for line in lines] for trace in (known, found))
         assert other == pytest.approx(one, rel=close, abs=close * max(map(abs, one))), name
+        shown = [trace.volts[np.abs(trace.amps).sum(axis=1).argmax()] for trace in (known, found)]
+        assert shown[1] == pytest.approx(shown[0], abs=close), name  # also of lines that nobody drives
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_products_are_those_of_the_linear_crossbar(wire: float, rows: int, colum
 
 def test_the_wires_of_a_selected_device_are_in_its_path() -> None:
     """Row 5, column 7: seven segments along the row, five down the column."""
-    board = made(CrossbarBoard, rows=12, columns=12, wire="20 ohm", model=MODEL.name, dopant="Cr")
+    board = made(CrossbarBoard, rows=12, columns=12, wire="2 kohm", model=MODEL.name, dopant="Cr")
     site = board.spec.site_at(5, 7)
     states(board, np.zeros(144))
     board._chip.parameters[:, TAU] = 1e6  # frozen
@@ -140,7 +142,7 @@ def test_the_wires_of_a_selected_device_are_in_its_path() -> None:
     with board:
         (trace,) = board.apply([pulse])
     off = 1 / board._chip.parameters[site, ROFF]
-    assert conductance(board.spec, pulse, trace, site) == pytest.approx(off / (1 + off * 12 * 20.0), rel=1e-3)
+    assert conductance(board.spec, pulse, trace, site) == pytest.approx(off / (1 + off * 12 * 2e3), rel=1e-3)
 
 
 def test_a_read_row_sees_what_selected_reads_see_behind_small_resistors() -> None:
@@ -180,16 +182,23 @@ def test_reads_that_move_nothing_cost_two_solves_each(monkeypatch: pytest.Monkey
     assert count[0] == 2 * 6 + 2
 
 
-def test_small_movements_add_up_to_what_steps_would_find() -> None:
+@pytest.mark.parametrize(("top", "ramp"), [(0.16, False), (0.08, True)])
+def test_small_movements_add_up_to_what_steps_would_find(top: float, ramp: bool) -> None:
     board, other = made(CrossbarBoard, rows=4, columns=4), made(CompactBoard, rows=4, columns=4)
-    volts = np.full(4, 0.16)
-    pulses = [multiply(board.spec, volts, 2e-6)] * 400
+    volts = np.full(4, top)
+    one_pulse = multiply(board.spec, volts, 2e-6)
+    if ramp:
+        shape = triangle(1.0, 20e-6)
+        one_pulse = drive(
+            board.spec, dict.fromkeys(range(4), top) | dict.fromkeys(range(4, 8), 0.0), shape, Purpose.READ
+        )
+    pulses = [one_pulse] * 400
     for one in (board, other):
         states(one, np.full(16, 0.01))
         with one:
             one.apply(pulses)
     moved = np.array(other._chip.x) - 0.01
-    assert moved.max() > 1e-4
+    assert moved.max() > 3e-5
     assert np.array(board._chip.x) - 0.01 == pytest.approx(moved, rel=0.01)
 
 

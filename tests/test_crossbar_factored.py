@@ -306,9 +306,19 @@ def test_volts_of_another_shape_are_refused(volts: Floats) -> None:
         Factored(Crossbar(devices(4, 3), 100, 100, 1, 1)).outputs(volts)
 
 
+def test_digits_that_are_lost_are_said_to_be() -> None:
+    """An open row: with 1e12 ohm the matrix holds its digits, with much more it does not."""
+    open_row, ends = devices(3, 4), np.array([100.0, 1e12, 100.0])
+    found = Factored(Crossbar(open_row, ends, 100.0, 1.0, 1.0), keep=True)
+    assert off(found.effective, solve(found.crossbar, np.eye(3)).outputs) < 1e-9
+    assert found.updated([(0, 0)], [1e-5]).error < 1e-9
+    with pytest.raises(Refused, match=r"double precision(.|\n)*use solve"):
+        Factored(Crossbar(open_row, ends * 1e8, 100.0, 1.0, 1.0))
+
+
 def test_values_beyond_double_precision_are_refused() -> None:
     with pytest.raises(Refused, match="double precision"):
-        Factored(Crossbar(np.full((40, 40), 1e200), 1e200, 1e200, 1e200, 1e200))
+        Factored(Crossbar(np.full((40, 40), 1e100), 1e100, 1e100, 1e100, 1e100))
 
 
 def test_a_peer_that_cannot_be_compared_has_a_row_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

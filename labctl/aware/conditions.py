@@ -12,7 +12,7 @@ from labctl.aware.file import AwareFile
 from labctl.aware.technology import Technology
 
 Tile: TypeAlias = "tuple[int, int] | None"
-PARTS = ("variation", "programming_error", "stuck_off", "stuck_on", "read_noise")
+PARTS = ("variation", "programming_error", "stuck_off", "stuck_on", "read_noise", "output_noise")
 """What makes one chip differ from the next; where all are 0, one chip is as good as twenty."""
 
 
@@ -40,7 +40,7 @@ class Condition:
     @property
     def key(self) -> str:
         """Its name in the record."""
-        shown = f"source {self.source:g}, neuron {self.neuron:g}, variation {self.variation:g}"
+        shown = f"source {self.source:.10g}, neuron {self.neuron:.10g}, variation {self.variation:.10g}"
         return f"{shown}, tile {tile_name(self.tile)}"
 
     @property

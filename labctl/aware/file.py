@@ -27,6 +27,10 @@ Ratio = Annotated[float, Field(ge=0, le=1)]
 """Of a resistance to Ron."""
 
 
+MOST_WEIGHTS = 80_000_000
+"""With the moments of the optimiser, what a row of the record can hold: a billion bytes."""
+
+
 class Layer(NamedTuple):
     """What a layer asks of an array: rows, and weights side by side in each of them."""
 
@@ -86,6 +90,8 @@ class Training(Section):
     optimizer: Literal["adam", "sgd"] = "adam"
     rate: PositiveFloat = 1e-3
     """Learning rate, of both."""
+    exact: bool = False
+    """Whether every step solves the circuit exactly; else a small part of it is held for some steps."""
     start: str | None = None
     """A run to start from instead of `ideal_epochs`, beside this file."""
     seed: Seed = 0
@@ -151,6 +157,9 @@ class AwareFile(Section):
             raise ValueError(
                 f"network.side = {network.side}; allowed: a multiple of 4, {side} or an even number more"
             )
+        weights = sum(layer.inputs * layer.outputs for layer in network.layers(self.data))
+        if weights > MOST_WEIGHTS:
+            raise ValueError(f"a network of {weights:.2g} weights; allowed: {MOST_WEIGHTS:.0g} at most")
         _check_arrays(self)
         return self
 

@@ -15,7 +15,8 @@ same as a small change of the devices, R, in that product alone::
 R is found by iteration to single precision, held for some steps, and renewed (`Held`): it is small and
 changes as slowly as the weights. Its derivative is left out of the gradient, which is then off by as little
 as R adds to it. While a layer of 784 x 500 learns its first things, with R renewed every 64 steps, currents
-are off by 1e-5 or so with Rs and Rn of 1e-3 Ron, and by up to 2e-3 with 1e-2 Ron.
+are off by 1e-5 or so with Rs and Rn of 1e-3 Ron, and by up to 2e-3 with 1e-2 Ron. Where every step has
+devices of its own, R is that of other ones: with 10 % of variation 3e-4 and 5e-3.
 
 Where weights are pairs as they were meant to be, row sums are all the same, F = [H, -H], and the product is
 as wide as the layer and not twice as wide (`labctl.aware.paired`); `Columns` holds for any devices. Only

@@ -1,10 +1,10 @@
 """What chance and making do to the conductances of a chip: levels, programming error, stuck devices,
-variation from chip to chip, read noise.
+variation from chip to chip, read noise, converters.
 
 Each part is a small function of conductances [S], differentiable in them; `made` puts them in the order
 in which they happen: the target is one of the *levels*, write-verify leaves a *programming error*,
 *stuck* devices ignore both, and what a device is worth *varies* from chip to chip, stuck or not. `read`
-is another matter: it is drawn anew for each read.
+is another matter: it is drawn anew for each read, and so is what converters add (`converted`).
 
 What is drawn comes from `Draws`, not from a generator that others use too: chip 7 of seed 1, layer 2
 varies the same whatever else was drawn before, one chip at a time or many at once, in single precision or
@@ -84,6 +84,17 @@ def read(siemens: Tensor, technology: Technology, draws: Draws, number: int = 0)
     """What the devices conduct [S] in read `number` of the chips: each read has noise of its own."""
     shape = _shape(siemens, draws)
     return _normally(siemens, technology.read_noise, draws, f"read {number}", shape)
+
+
+def converted(
+    outputs: Tensor, device: Tensor, technology: Technology, draws: Draws, number: int = 0
+) -> Tensor:
+    """Outputs with the noise of the converters in read `number`; `device` is what one device of Ron adds to
+    an output at the largest input, in the unit of the outputs and of a shape that goes with theirs."""
+    if not technology.output_noise > 0:
+        return outputs
+    noise = draws.normal(f"output {number}", outputs.shape).to(outputs)
+    return outputs + technology.output_noise * device * noise
 
 
 def quantised(siemens: Tensor, technology: Technology) -> Tensor:

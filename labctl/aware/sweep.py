@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
@@ -17,10 +18,11 @@ from torch import nn
 
 from labctl.aware import data, evaluation
 from labctl.aware.conditions import Condition
+from labctl.aware.file import AwareFile
 from labctl.aware.jobs import CALIBRATED, START, Job, of_sweep, of_training
 from labctl.aware.layers import calibrate
 from labctl.aware.networks import build, set_weights, weights_of
-from labctl.aware.record import AwareRecord, Row, digest_of
+from labctl.aware.record import AwareRecord, Row, What, digest_of
 from labctl.aware.training import Trainer
 from labctl.errors import BadData, BadRun, Stopped
 
@@ -75,6 +77,39 @@ def trained(record: AwareRecord) -> tuple[nn.Module, data.Data]:
     network = build(file.network, file.data, file.technology, last.seed)
     set_weights(network, weights)
     return network, _pictures(record)
+
+
+def check_start(file: AwareFile, what: What, relative_to: Path, pictures: str) -> None:
+    """Raises what is wrong with the run that a training or a sweep of this file would begin with.
+
+    `pictures` is the digest of those that it would be trained on and tested with.
+    """
+    if file.training.start is None:
+        return
+    for seed in {job.seed for job in (of_sweep(file) if what == "sweep" else of_training(file))}:
+        network = build(file.network, file.data, file.technology, seed)
+        set_weights(network, _given(relative_to / file.training.start, seed, pictures))
+
+
+def _given(folder: Path, seed: int, pictures: str) -> Weights:
+    """The network of another run: the one that a training made, or that a sweep began this seed with.
+
+    Raises `BadRun` where there is none, or where it saw other pictures: they may be among those of the test.
+    """
+    with AwareRecord.open(folder.parent, folder.name) as other, other.guarded():
+        made = Job(START, seed, None, ()) if other.what == "sweep" else of_training(other.file)[-1]
+        found, its = other.weights(made.key), other.meta["data"]
+    if its != pictures:
+        raise BadRun(
+            f"{folder} was trained on other pictures, {its}, and may have seen those of this test",
+            allowed=f"a run with the same [data], {pictures}",
+            todo="correct training.start or [data]",
+        )
+    if found is None:
+        raise BadRun(
+            f"{folder} has no network {made.key!r}", todo="let that run finish, or take a seed that it has"
+        )
+    return found
 
 
 class _Work:
@@ -152,7 +187,8 @@ class _Work:
         """Train from the beginning, from what was kept, or not at all; figures of every epoch."""
         table = self._file.training
         if job.aware == START and table.start is not None:
-            set_weights(network, self._given(job.seed, table.start))
+            folder = self._record.relative_to / table.start
+            set_weights(network, _given(folder, job.seed, self._record.meta["data"]))
             return []
         if job.aware == START:
             return self._train(
@@ -179,16 +215,6 @@ class _Work:
             self._record.keep_epoch(job.key, figures, trainer.state())
             self._step()
         return figures
-
-    def _given(self, seed: int, start: str) -> Weights:
-        """The network of another run: the one that a training made, or that a sweep began this seed with."""
-        folder = self._record.relative_to / start
-        with AwareRecord.open(folder.parent, folder.name) as other, other.guarded():
-            trained = Job(START, seed, None, ()) if other.what == "sweep" else of_training(other.file)[-1]
-            found = other.weights(trained.key)
-        if found is None:
-            raise BadRun(f"{folder} has no network {trained.key!r} yet", todo="let that run finish first")
-        return found
 
     def _try(self, job: Job, network: nn.Module, condition: Condition, chip: int) -> None:
         self._refuse_if_asked()

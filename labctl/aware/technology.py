@@ -43,6 +43,9 @@ class Technology(Section):
     """Part that stay at the highest."""
     read_noise: Fraction = 0.0
     """Sigma of a device's conductance from read to read."""
+    output_noise: Fraction = 0.0
+    """Sigma of each output of an array (converter, amplifier), relative to what one device of Ron adds to it
+    at the largest input of the vector."""
     tile: tuple[Count, Count] | None = None
     """Rows and columns of devices of the largest array there is; None: any layer fits into one."""
 

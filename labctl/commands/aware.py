@@ -143,11 +143,13 @@ def _begun(path: Path, what: What, name: str | None, runs: Path, as_json: bool) 
     """Make its folder, when all that can be refused was; its name."""
     from labctl.aware import data
     from labctl.aware.record import AwareRecord, digest_of
+    from labctl.aware.sweep import check_start
     from labctl.running import new_name
 
     file = _read(path, what)
     _refuse_without_torch()
     pictures = digest_of(vars(data.load(file.data, path.parent)))
+    check_start(file, what, path.parent, pictures)
     called = name or new_name(file.name, runs, datetime.now(UTC))
     say(f"{called}: {what} of {path}", as_json)
     AwareRecord.create(runs, called, file, path, what, pictures).close()

@@ -24,6 +24,10 @@ from numpy.typing import ArrayLike, NDArray
 from labctl.errors import Refused
 from labctl.pulse import Floats
 
+LEAST, MOST = 1e-100, 1e100
+"""[S], [ohm] and [V]: what differs from 0 lies between these, and its square is a number."""
+OPEN = "for a line that nothing drives or holds, give its end 1e12 ohm"
+
 
 @dataclass(frozen=True, eq=False)
 class Crossbar:
@@ -54,7 +58,10 @@ class Crossbar:
         far_source_ohms: ArrayLike | None = None,
         far_sink_ohms: ArrayLike | None = None,
     ) -> None:
-        """Raises `Refused` for what is no circuit: shapes, NaN, anything negative or infinite."""
+        """Raises `Refused` for what is no circuit: shapes, NaN, anything negative or infinite.
+
+        An open row or column is one whose end has 1e12 ohm.
+        """
         devices = _frozen(siemens, "conductances", "S")
         if devices.ndim != 2 or 0 in devices.shape:
             raise Refused(
@@ -97,14 +104,22 @@ class Crossbar:
 
     def checked(self, volts: ArrayLike) -> Floats:
         """Input voltages [V] as (vectors, rows), from (rows,) or (vectors, rows); `Refused` for others."""
-        found = np.asarray(volts, dtype=np.float64)
-        if found.ndim not in {1, 2} or found.shape[-1] != self.rows:
+        found = numbers(volts, "input voltages")
+        if found.ndim not in {1, 2} or found.shape[-1] != self.rows or 0 in found.shape:
             raise Refused(
-                f"input voltages of shape {found.shape}", allowed=f"({self.rows},) or (vectors, {self.rows})"
+                f"input voltages of shape {found.shape}",
+                allowed=f"({self.rows},), or (vectors, {self.rows}) with one vector or more",
             )
         if not np.isfinite(found).all():
             raise Refused("input voltages that are no finite numbers", allowed="finite volts")
-        return np.atleast_2d(found)
+        found = np.atleast_2d(found)
+        highest = np.abs(found).max(axis=1)
+        if not _held(highest).all():
+            raise Refused(
+                f"an input vector whose highest voltage is {highest[~_held(highest)][0]:.6g} V",
+                allowed=f"0 V, or {LEAST:g} V to {MOST:g} V: its power must be a number",
+            )
+        return found
 
 
 def replace_devices(crossbar: Crossbar, siemens: ArrayLike) -> Crossbar:
@@ -112,14 +127,31 @@ def replace_devices(crossbar: Crossbar, siemens: ArrayLike) -> Crossbar:
     return replace(crossbar, siemens=siemens)  # pyright: ignore[reportArgumentType] - __init__ takes any array
 
 
-def _frozen(values: ArrayLike, what: str, unit: str) -> NDArray[np.float64]:
+def numbers(values: ArrayLike, what: str) -> Floats:
+    """A copy as real numbers, contiguous: solvers take slices of the memory. `Refused` for anything else."""
     try:
-        found = np.array(values, dtype=np.float64, order="C")  # solvers take slices of the memory
+        found = np.array(values, order="C")
     except (TypeError, ValueError) as error:
-        raise Refused(f"{what} that are no numbers: {error}", allowed=f"{unit}, 0 or more") from error
-    if not ((found >= 0) & (found < np.inf)).all():
-        wrong = found[~((found >= 0) & (found < np.inf))].flat[0]
-        raise Refused(f"{what} of {wrong:.6g} {unit}", allowed=f"finite, 0 {unit} or more")
+        raise Refused(f"{what} that are no numbers: {error}", allowed="real numbers") from error
+    if found.dtype.kind not in "biuf":
+        raise Refused(f"{what} that are no numbers, but {found.dtype}", allowed="real numbers")
+    return found.astype(np.float64, copy=False)
+
+
+def _held(values: Floats) -> NDArray[np.bool_]:
+    """Which are 0, or can be squared, divided by and added up within double precision."""
+    return (values == 0) | (values >= LEAST) & (values <= MOST)
+
+
+def _frozen(values: ArrayLike, what: str, unit: str) -> NDArray[np.float64]:
+    found = numbers(values, what)
+    if not _held(found).all():
+        wrong = found[~_held(found)].flat[0]
+        raise Refused(
+            f"{what} of {wrong:.6g} {unit}",
+            allowed=f"0 {unit}, or {LEAST:g} {unit} to {MOST:g} {unit}",
+            todo=OPEN if wrong > MOST and unit == "ohm" else "",
+        )
     found.setflags(write=False)
     return found
 

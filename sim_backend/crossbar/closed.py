@@ -53,23 +53,16 @@ class Mesh:
         return solve_triangular(self._upper, volts, unit_diagonal=True, check_finite=False)
 
 
-class Closed:
-    """A crossbar without wires, factored: node voltages for any drive of its rows and columns."""
+class Lineless:
+    """Rows and columns that are one node each, joined by devices [S], eliminated: the longer side first.
 
-    def __init__(self, crossbar: Crossbar) -> None:
-        if crossbar.wired:
-            raise Refused(
-                "a closed form for a crossbar with wires",
-                allowed="row and column wires of 0 ohm",
-                todo="use solve()",
-            )
-        self.crossbar = crossbar
-        self.source = ends(crossbar.source_ohms, crossbar.far_source_ohms)
-        self.sink = ends(crossbar.sink_ohms, crossbar.far_sink_ohms)
-        self._turned = crossbar.columns > crossbar.rows
-        devices = crossbar.siemens
-        first, last = (self.sink, self.source) if self._turned else (self.source, self.sink)
-        self._devices = devices.T if self._turned else devices
+    `source` [S] (rows,) and `sink` [S] (columns,) conduct to 0 V; infinite ones hold their node there.
+    """
+
+    def __init__(self, siemens: Floats, source: Floats, sink: Floats) -> None:
+        self._turned = siemens.shape[1] > siemens.shape[0]
+        first, last = (sink, source) if self._turned else (source, sink)
+        self._devices = siemens.T if self._turned else siemens
         self._free = slice(None) if np.isfinite(last).all() else np.isfinite(last)
         self._whole = self._devices.sum(axis=1) + first
         grounded = first + self._devices[:, np.isinf(last)].sum(axis=1)
@@ -88,6 +81,22 @@ class Closed:
         found[self._free] = self._mesh.solve(inner[self._free] + self._kept.T @ (outer / whole))
         first = (outer + self._kept @ found[self._free]) / whole
         return (found, first) if self._turned else (first, found)
+
+
+class Closed:
+    """A crossbar without wires, factored: node voltages for any drive of its rows and columns."""
+
+    def __init__(self, crossbar: Crossbar) -> None:
+        if crossbar.wired:
+            raise Refused(
+                "a closed form for a crossbar with wires",
+                allowed="row and column wires of 0 ohm",
+                todo="use solve()",
+            )
+        self.crossbar = crossbar
+        self.source = ends(crossbar.source_ohms, crossbar.far_source_ohms)
+        self.sink = ends(crossbar.sink_ohms, crossbar.far_sink_ohms)
+        self.volts = Lineless(crossbar.siemens, self.source, self.sink).volts
 
     def driven(self, volts: Floats) -> tuple[Floats, Floats]:
         """Node voltages [V], (vectors, rows) and (vectors, columns), for source voltages (vectors, rows)."""

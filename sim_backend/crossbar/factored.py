@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labctl.errors import Refused
+from labctl.errors import NoConvergence, Refused
 from labctl.pulse import Floats
 from sim_backend.crossbar import closed
 from sim_backend.crossbar.array import Crossbar
@@ -30,6 +30,9 @@ FEW_TILES, FEW_DEVICES = 1 / 2, 1 / 4
 CHECKED = 3
 """Random vectors by which `Factored.error` is told."""
 
+SAFE, WORST = 1e-11, 1e-9
+"""Of the largest output: an estimated error that is not looked into, and the largest that is let pass."""
+
 
 class Factored:
     """A linear crossbar as one matrix. Nothing in it changes: what is updated is another."""
@@ -37,12 +40,14 @@ class Factored:
     def __init__(self, crossbar: Crossbar, *, keep: bool = False) -> None:
         """With `keep`, what updates need is kept: .4 to .8 kB a crossing; without, the first factors again.
 
-        Raises `Refused` where the values are so far apart that double precision does not hold the matrix.
+        Raises `Refused` where the values are so far apart that double precision does not hold the matrix:
+        where the outputs could be off by more than 1e-9 of the largest.
         """
         self.crossbar = crossbar
         self._base = _Base(crossbar, keep) if crossbar.wired else None
         self.effective = self._base.effective if self._base else _frozen(closed.effective(crossbar))
         """[S], (rows, columns): what 1 V at each source sends into each neuron, near and far ends added."""
+        self._refuse_if_lost()
 
     def outputs(self, volts: ArrayLike) -> Floats:
         """[A], (vectors, columns): into the neurons, for source voltages [V], (rows,) or (vectors, rows)."""
@@ -81,7 +86,23 @@ class Factored:
         found = object.__new__(Factored)
         found.crossbar, found._base = crossbar, base
         found.effective = base.with_devices(crossbar)
+        found._refuse_if_lost()
         return found
+
+    def _refuse_if_lost(self) -> None:
+        """Measure the error where resistances are so far from those of the devices that digits are lost."""
+        if self._base is None or _lost(self.crossbar) <= SAFE:
+            return
+        try:
+            error = self.error
+        except NoConvergence:
+            error = math.inf
+        if not error <= WORST:
+            raise Refused(
+                f"a crossbar whose matrix double precision would hold to {error:.1e} only",
+                allowed=f"{WORST:g}: ends and wires within some 6 decades of the devices of a line together",
+                todo="use solve()",
+            )
 
 
 class _Base:
@@ -105,6 +126,19 @@ class _Base:
         both = _closed(crossbar, _disturbed(self._block, change))
         senses, pushes, mutual = both[:rows, columns:], both[rows:, :columns], both[rows:, columns:]
         return _frozen(self.effective + senses @ np.linalg.solve(np.eye(change.rank) - mutual, pushes))
+
+
+def _lost(bar: Crossbar) -> float:
+    """Of the outputs: what rounding makes of voltages that nearly cancel the drops over ends and wires."""
+    lines = (
+        (bar.source_ohms, bar.far_source_ohms, bar.row_wire_ohms, 1),
+        (bar.sink_ohms, bar.far_sink_ohms, bar.column_wire_ohms, 0),
+    )
+    found = 0.0
+    for near, far, wire, axis in lines:
+        ohms = near + (0.0 if far is None else far) + wire * (bar.siemens.shape[axis] - 1)
+        found = max(found, float((ohms * bar.siemens.sum(axis=axis)).max()))
+    return found * float(np.finfo(float).eps)
 
 
 def _few(old: Crossbar, new: Crossbar) -> bool:

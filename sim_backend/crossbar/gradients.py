@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from labctl.errors import Refused
 from labctl.pulse import Floats
-from sim_backend.crossbar.array import Crossbar
+from sim_backend.crossbar.array import Crossbar, numbers
 from sim_backend.crossbar.ladders import Ladders
 from sim_backend.crossbar.solve import solve
 
@@ -53,7 +53,7 @@ def gradients(
     whatever follows by each output. `tolerance` and errors: as for `solve`.
     """
     turned, forward = _turned(crossbar), crossbar.checked(volts)
-    back = np.atleast_2d(np.asarray(upstream, dtype=np.float64))[:, ::-1]
+    back = np.atleast_2d(numbers(upstream, "weights of outputs"))[:, ::-1]
     shape = len(forward), crossbar.columns
     if back.shape != shape or not np.isfinite(back).all():
         raise Refused(f"weights of outputs of shape {back.shape}", allowed=f"finite numbers, {shape}")

@@ -53,11 +53,10 @@ class Ladders:
 
     @property
     def ends(self) -> tuple[Floats, Floats]:
-        """[ohm], shape (lines,) each: near and far, none of them 0; an open end is infinite."""
-        near = np.maximum(self.ohms, HELD * self.wire)
-        return near, np.full(len(near), np.inf) if self.far is None else np.maximum(
-            self.far, HELD * self.wire
-        )
+        """[ohm], shape (lines,) each: near and far, none of them 0 at a wire; an open end is infinite."""
+        least = HELD * self.wire if self.wired else 0.0
+        near = np.maximum(self.ohms, least)
+        return near, np.full(len(near), np.inf) if self.far is None else np.maximum(self.far, least)
 
     @property
     def joined(self) -> Floats:

@@ -3,8 +3,8 @@
 The unknowns are the voltages at both electrodes of every device; lines and linear solves are those of
 `sim_backend.crossbar.wiring`. Devices are any function from volts (rows, columns), row against column, to
 amps and slopes. With slopes of 0 or more there is one solution at most; a step that would not come closer
-to it is halved. With exact solves the method is quadratic; how far it is from the end is taken from its last two
-steps by that law, and from how rough the last linear solve was.
+to it is halved. With exact solves the method is quadratic; how far it is from the end is taken from its last
+two steps by that law, and from how rough the last linear solve was.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from sim_backend.crossbar.wiring import Nodes, Wiring
 Current: TypeAlias = Callable[[Floats], tuple[Floats, Floats]]
 """[V] of devices, shape (rows, columns) -> [A] through them and [S] their slopes, the same shape."""
 MOST_STEPS, MOST_HALVINGS = 60, 40
+PROGRESS = 0.01
+"""Of what a step promises: less is no progress. Where a curve bends sharply, a fifth is usual."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +49,8 @@ def solve_nonlinear(
 
     volts: (rows,) or (vectors, rows). `current` takes the volts of all devices (rows, columns) to [A] and
     [S], each (rows, columns); where there is no device, both are 0. Node voltages are off by no more than
-    `tolerance` of the highest source voltage, and `error` says what that makes of the outputs. Raises
-    `NoConvergence` where there is no solution, or none so exact, and `Refused` for other shapes.
+    `tolerance` of the highest source voltage, and what rounding does; `error` says what that makes of the
+    outputs. Raises `NoConvergence` where there is no solution, or none so exact; `Refused` for other shapes.
     """
     vectors, wiring = crossbar.checked(volts), Wiring.of(crossbar)
     if not tolerance > 0:
@@ -57,7 +59,12 @@ def solve_nonlinear(
     grounded = np.zeros(crossbar.columns)
 
     def checked(across: Floats) -> tuple[Floats, Floats]:
-        amps, slopes = (np.broadcast_to(np.asarray(one, dtype=np.float64), shape) for one in current(across))
+        amps, slopes = map(np.asarray, current(across))
+        if amps.shape != shape or slopes.shape != shape:
+            raise Refused(
+                f"a current that answers with shapes {amps.shape} and {slopes.shape}",
+                allowed=f"amps and slopes, {shape} each",
+            )
         return amps, slopes
 
     found = [
@@ -92,7 +99,7 @@ class Operating(NamedTuple):
     slopes: Floats
     """[S], shape (rows, columns)."""
     error: float
-    """[V] by which nodes are off, by the quadratic law of the last two steps, the last linear solve and rounding."""
+    """[V] by which nodes are off: by the law of the last two steps, the last linear solve, and rounding."""
     steps: int
 
 
@@ -124,7 +131,7 @@ class _Search:
         before, enough = _size(here.wrong, dividers), step.largest <= tolerance
         for _ in range(MOST_HALVINGS):
             there = self.at(here.nodes.moved(step, part))
-            if enough or _size(there.wrong, dividers) <= (1.0 - part / 4) * before:
+            if enough or _size(there.wrong, dividers) <= (1.0 - part * PROGRESS) * before:
                 return there, part
             part /= 2
         return here, 0.0
@@ -156,10 +163,9 @@ def operating_point(
         point, part = search.taken(point, step, tolerance)
         if not part > 0:
             break
-        pace = (size / last) ** 2 if last > 0 else 1.0
-        error = size * min(pace, 1.0) + rough  # what the next step would be
+        error = size * (_still_to_come(size / last) if last > 0 else 1.0) + rough
         if part == 1.0 and error <= tolerance:
-            error += wiring.rounded(point.nodes, point.amps)
+            error += wiring.rounded(volts, sunk, point.amps)
             return Operating(point.nodes, point.amps, point.slopes, error, steps)
         last = size if part == 1.0 else 0.0
     raise NoConvergence(
@@ -167,6 +173,14 @@ def operating_point(
         todo="check the devices: their current must be finite and rise with the voltage; "
         "and that wires and ends are not many decades from the devices",
     )
+
+
+def _still_to_come(pace: float) -> float:
+    """All further steps together, as a share of the last, which was `pace` of the one before.
+
+    The next is the square of it, where the method is quadratic; at sharp bends, the same again and again.
+    """
+    return pace**2 / (1.0 - pace) if pace < 0.9 else 10.0
 
 
 def _size(wrong: tuple[Mismatch, Mismatch], dividers: tuple[Floats, Floats]) -> float:

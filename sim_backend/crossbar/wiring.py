@@ -1,7 +1,7 @@
 """What stands around the devices of a crossbar: its rows and columns, and how their voltages are mended.
 
 By how much node voltages are wrong is worked out ladder by ladder (`sim_backend.crossbar.ladders`), without
-loss of digits. What mends it is a linear crossbar whose devices are slopes: dense where no wire has
+loss of digits. What mends it is a linear crossbar whose devices are slopes: in closed form where no wire has
 resistance, otherwise conjugate gradients on the columns, with the rows eliminated and each column solved
 exactly as the preconditioner. A correction may be rough, because the next mismatch is exact again.
 """
@@ -16,6 +16,7 @@ import numpy as np
 from labctl.errors import NoConvergence
 from labctl.pulse import Floats
 from sim_backend.crossbar.array import Crossbar
+from sim_backend.crossbar.closed import Lineless, ends
 from sim_backend.crossbar.descent import Descent
 from sim_backend.crossbar.ladders import Ladders, Mismatch
 from sim_backend.crossbar.lines import Lines, across
@@ -78,10 +79,11 @@ class Wiring:
         """[ohm] of rows (rows,) and columns (columns,) against ground, with devices (rows, columns) [S]."""
         return self.rows.divider(slopes), self.columns.divider(_along(slopes))
 
-    def rounded(self, nodes: Nodes, amps: Floats) -> float:
+    def rounded(self, volts: Floats, sunk: Floats, amps: Floats) -> float:
         """[V] by which nodes may be off however often they are mended, if the devices carry `amps`."""
+        highest = max(float(np.abs(volts).max()), float(np.abs(sunk).max()))
         ends = max(self.rows.slack(amps), self.columns.slack(_along(amps)))
-        return ends + EPSILONS * float(np.finfo(float).eps) * nodes.largest
+        return ends + EPSILONS * float(np.finfo(float).eps) * highest
 
     def correction(self, slopes: Floats, wrong: tuple[Mismatch, Mismatch]) -> tuple[Nodes, float]:
         """The change of node voltages that mends this where devices are `slopes` (rows, columns) [S].
@@ -95,24 +97,16 @@ class Wiring:
         if self.rows.wired or self.columns.wired:
             mended, error = self._by_gradients(slopes, into_rows, into_columns)
         else:
-            mended, error = self._dense(slopes, into_rows.sum(axis=1), into_columns.sum(axis=0)), 0.0
+            mended, error = self._in_closed_form(slopes, into_rows.sum(axis=1), into_columns.sum(axis=0)), 0.0
         return Nodes(mended.rows - above.volts, mended.columns - _across(below.volts)), error
 
-    def _dense(self, slopes: Floats, into_rows: Floats, into_columns: Floats) -> Nodes:
-        """Volts of (rows, 1) and (1, columns) for currents into whole lines, the longer side eliminated."""
-        if len(slopes) < slopes.shape[1]:
-            columns, rows = _eliminated(
-                slopes.T, self.columns.joined, self.rows.joined, into_columns, into_rows
-            )
-        else:
-            rows, columns = _eliminated(
-                slopes, self.rows.joined, self.columns.joined, into_rows, into_columns
-            )
-        return Nodes(rows[:, None], columns[None, :])
+    def _in_closed_form(self, slopes: Floats, into_rows: Floats, into_columns: Floats) -> Nodes:
+        """Volts of (rows, 1) and (1, columns) for currents into whole lines."""
+        lines = (ends(side.ohms, side.far) for side in (self.rows, self.columns))
+        rows, columns = Lineless(slopes, *lines).volts(into_rows[:, None], into_columns[:, None])
+        return Nodes(rows, columns.T)
 
-    def _by_gradients(
-        self, slopes: Floats, into_rows: Floats, into_columns: Floats
-    ) -> tuple[Nodes, float]:
+    def _by_gradients(self, slopes: Floats, into_rows: Floats, into_columns: Floats) -> tuple[Nodes, float]:
         """The same with wires: conjugate gradients on the columns, rows eliminated; and its error [V]."""
         near, far = self.columns.ends
         above = Lines(slopes, *self.rows.ends, self.rows.wire)
@@ -164,18 +158,3 @@ def _placed(amps: Floats, shape: tuple[int, ...]) -> Floats:
     placed = np.zeros(shape)
     placed[: amps.shape[0], : amps.shape[1]] = amps
     return placed
-
-
-def _eliminated(
-    slopes: Floats, ohms: Floats, other_ohms: Floats, amps: Floats, other_amps: Floats
-) -> tuple[Floats, Floats]:
-    """[V] of lines and of the others, for currents into them; slopes (lines, others), lines eliminated."""
-    divider = ohms / (1.0 + ohms * slopes.sum(axis=1))
-    matrix = -(other_ohms[:, None] * slopes.T) @ (divider[:, None] * slopes)
-    matrix.flat[:: len(matrix) + 1] += 1.0 + other_ohms * slopes.sum(axis=0)
-    asked: Floats = other_ohms * (other_amps + slopes.T @ (divider * amps))
-    try:
-        others = np.asarray(np.linalg.solve(matrix, asked), dtype=np.float64)
-    except np.linalg.LinAlgError:  # slopes so steep that nothing else counts
-        others = np.full(len(asked), np.nan)
-    return divider * (amps + slopes @ others), others
