@@ -97,8 +97,14 @@ def _harmful(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
     exposed = spec.exposed(pulse)
     if len(exposed) == 0:
         return
-    across, ohms = spec.across(pulse, exposed), spec.loop_ohms(pulse.driven, exposed)
-    loose = spec.loose(pulse.driven, exposed)
+    alike, loose = spec.alike(pulse), spec.loose(pulse.driven, exposed)
+    across, ohms = spec.across(pulse, exposed), spec.loop_ohms(pulse.driven, exposed, alike)
+    if not all(
+        alike
+    ):  # currents of other lines move the lines of a site, to anywhere between all that are driven
+        held = pulse.volts[:, pulse.driven]
+        across[:] = np.ptp(held, axis=1)[:, None]
+        loose[:] = True
     for column, index in enumerate(map(int, exposed)):
         limits, name = spec.sites[index].limits, spec.label(index)
         rail_low, rail_high = spec.rails(pulse.driven, index)

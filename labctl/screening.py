@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labctl.objections import well_formed
+from labctl.objections import countable, well_formed
 from labctl.parts import Shapes
-from labctl.pulse import Bools, Floats, Pulse
+from labctl.pulse import Bools, Floats, Pulse, Purpose
 
 if TYPE_CHECKING:
     from labctl.spec import Spec
@@ -47,7 +47,7 @@ def _cleared(spec: Spec, pulses: Sequence[Pulse]) -> Bools:
     steps = np.diff(seconds, prepend=0.0)
     steps[starts] = np.where(seconds[starts] == 0.0, np.inf, -np.inf)
     length = seconds[ends - 1]
-    allowed = np.array([spec.allowed(pulse) for pulse in pulses])
+    allowed = np.array([_allowed(spec, pulse) for pulse in pulses])
     fine = (
         (highest - lowest <= allowed[:, 0])
         & (length <= allowed[:, 1])
@@ -67,7 +67,7 @@ def _cleared(spec: Spec, pulses: Sequence[Pulse]) -> Bools:
 def _clears(spec: Spec, pulse: Pulse) -> bool:
     """The same look at one pulse, at a quarter of the price of a list of one."""
     seconds = pulse.seconds.tolist()
-    spread, longest = spec.allowed(pulse)
+    spread, longest = _allowed(spec, pulse)
     return (
         seconds[0] == 0.0
         and all(map(lt, seconds, seconds[1:]))
@@ -76,6 +76,35 @@ def _clears(spec: Spec, pulse: Pulse) -> bool:
         and not (spec.grounded and pulse.volts[:, spec.grounded].any())
         and (spec.shapes is Shapes.ANY or not _slopes(pulse, seconds, spec.edge_seconds))
     )
+
+
+def _allowed(spec: Spec, pulse: Pulse) -> tuple[float, float]:
+    """[V] spread of lines and ground, and [s] length, that no site minds while these lines are driven so."""
+    if not countable(pulse.repeats):
+        return -1.0, -1.0
+    if pulse.purpose is Purpose.WAIT:
+        return 0.0, spec.longest_pulse
+    key = pulse.driven.tobytes(), spec.alike(pulse)
+    if key not in spec.clearances:
+        spec.clearances[key] = _clearance(spec, pulse)
+    return spec.clearances[key]
+
+
+def _clearance(spec: Spec, pulse: Pulse) -> tuple[float, float]:
+    exposed = spec.exposed(pulse)
+    if len(exposed) == 0:
+        return spec.source_volts, spec.longest_pulse
+    limits = [spec.sites[index].limits for index in map(int, exposed)]
+    ohms = spec.loop_ohms(pulse.driven, exposed, spec.alike(pulse))
+    volts = [
+        min(-limit.low_volts, limit.high_volts, limit.amps * float(loop))
+        for limit, loop in zip(limits, ohms, strict=True)
+    ]
+    rails = [max(neuron.high_volts, -neuron.low_volts) for neuron in spec.neurons]
+    taken = any(pulse.driven[neuron.output] for neuron in spec.neurons)
+    if spec.computing(pulse.driven) and (taken or not max(rails) <= min(volts)):
+        return -1.0, -1.0  # even without a voltage: let the slow rules say why
+    return min(spec.source_volts, *volts), min(spec.longest_pulse, *(limit.seconds for limit in limits))
 
 
 def _slopes(pulse: Pulse, seconds: list[float], edge: float) -> bool:
@@ -90,7 +119,7 @@ def surely_within(volts: Floats, spread: float) -> bool:
     highest - lowest is at most sqrt(2 (highest**2 + lowest**2)); a little more than 2 makes up for rounding,
     and the 1e-300 for squares so small that they vanish.
     """
-    return math.sqrt(2.0001 * float(np.vdot(volts, volts)) + 1e-300) <= spread
+    return math.sqrt(2.0001 * float(np.vdot(volts, volts)) + 1e-300) <= spread < math.inf
 
 
 def _spread(volts: Floats) -> float:

@@ -11,14 +11,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
 from labctl.errors import LimitExceeded, Refused
-from labctl.objections import countable, objections
+from labctl.objections import objections
 from labctl.parts import Neuron, Shapes, Site
-from labctl.pulse import Bools, Floats, Indices, Pulse, Purpose
+from labctl.pulse import Bools, Floats, Indices, Pulse
 from labctl.screening import suspects
+
+Alike: TypeAlias = tuple[bool, bool]
 
 
 @dataclass(frozen=True)
@@ -150,16 +153,18 @@ class Spec:
         volts = np.abs(self.across(pulse, exposed))
         steps = np.diff(pulse.seconds)[:, None]
         squares = (volts[:-1] ** 2 + volts[:-1] * volts[1:] + volts[1:] ** 2) / 3
-        return float(np.sum(steps * squares / self.loop_ohms(pulse.driven, exposed))) * pulse.repeats
+        ohms = self.loop_ohms(pulse.driven, exposed, self.alike(pulse))
+        return float(np.sum(steps * squares / ohms)) * pulse.repeats
 
     def most_joules(self, pulse: Pulse) -> float:
         """[J] at least `worst_joules`, at a fraction of its price: the highest voltage all the time."""
         if self.computing(pulse.driven):
             return self.worst_joules(pulse)
-        key = pulse.driven.tobytes()
+        alike = self.alike(pulse)
+        key = pulse.driven.tobytes(), alike
         if key not in self._siemens:
             exposed = self.exposed(pulse)
-            self._siemens[key] = float(np.sum(1 / self.loop_ohms(pulse.driven, exposed)))
+            self._siemens[key] = float(np.sum(1 / self.loop_ohms(pulse.driven, exposed, alike)))
         highest = float(np.maximum.reduce(pulse.volts, axis=None, initial=0.0))
         lowest = float(np.minimum.reduce(pulse.volts, axis=None, initial=0.0))
         return (highest - lowest) ** 2 * self._siemens[key] * pulse.duration
@@ -179,33 +184,6 @@ class Spec:
                     todo="change the pulse: nothing of the list was driven, and software raises no limits",
                 )
 
-    def allowed(self, pulse: Pulse) -> tuple[float, float]:
-        """[V] spread of lines and ground, and [s] length, that no site minds while these lines are driven."""
-        if not countable(pulse.repeats):
-            return -1.0, -1.0
-        if pulse.purpose is Purpose.WAIT:
-            return 0.0, self.longest_pulse
-        key = pulse.driven.tobytes()
-        if key not in self._clearances:
-            self._clearances[key] = self._clearance(pulse)
-        return self._clearances[key]
-
-    def _clearance(self, pulse: Pulse) -> tuple[float, float]:
-        exposed = self.exposed(pulse)
-        if len(exposed) == 0:
-            return self.source_volts, self.longest_pulse
-        limits = [self.sites[index].limits for index in map(int, exposed)]
-        ohms = self.loop_ohms(pulse.driven, exposed)
-        volts = [
-            min(-limit.low_volts, limit.high_volts, limit.amps * float(loop))
-            for limit, loop in zip(limits, ohms, strict=True)
-        ]
-        rails = [max(neuron.high_volts, -neuron.low_volts) for neuron in self.neurons]
-        taken = any(pulse.driven[neuron.output] for neuron in self.neurons)
-        if self.computing(pulse.driven) and (taken or not max(rails) <= min(volts)):
-            return -1.0, -1.0  # even without a voltage: let the slow rules say why
-        return min(self.source_volts, *volts), min(self.longest_pulse, *(limit.seconds for limit in limits))
-
     def exposed(self, pulse: Pulse) -> Indices:
         """Sites that see a voltage: the connected ones, and all of them where nothing isolates."""
         if self.isolating or not pulse.driven.any():
@@ -216,6 +194,16 @@ class Spec:
         """Shape (sites,): those with a line that nobody holds; what they see may have either sign."""
         rows, columns = (index[sites] for index in self._rows_and_columns)
         return np.logical_not(driven[rows] & driven[columns] | self.computing(driven))
+
+    def alike(self, pulse: Pulse) -> Alike:
+        """Whether all driven rows, and all driven columns, are at one voltage all the time."""
+        key = pulse.driven.tobytes()
+        if key not in self._groups:
+            halves = pulse.driven[: self.rows], pulse.driven[self.rows :]
+            rows, columns = np.flatnonzero(halves[0]), self.rows + np.flatnonzero(halves[1])
+            self._groups[key] = None if self.computing(pulse.driven) else (rows, columns)
+        groups = self._groups[key]
+        return (True, True) if groups is None else (_same(pulse, groups[0]), _same(pulse, groups[1]))
 
     def rails(self, driven: Bools, site: int) -> tuple[float, float]:
         """[V] lowest and highest that a neuron can put on this site's row; 0 where none drives it."""
@@ -245,12 +233,16 @@ class Spec:
             across[:, loose] = (held.max(axis=1) - held.min(axis=1))[:, None]
         return across
 
-    def loop_ohms(self, driven: Bools, sites: Indices) -> Floats:
-        """[ohm], shape (sites,): series resistors of both lines and the least resistance of the site."""
+    def loop_ohms(self, driven: Bools, sites: Indices, alike: Alike) -> Floats:
+        """[ohm], shape (sites,): least resistance of the site, and the series resistors of its lines.
+
+        Where rows differ, one of them can feed the other's sites through the column that they share, past
+        the column's resistor, which then does not count; where columns differ, the row's does not.
+        """
         rows, columns = (index[sites] for index in self._rows_and_columns)
-        series = self.series(driven)
+        series, (rows_alike, columns_alike) = self.series(driven), alike
         least = np.array([self.sites[index].limits.least_ohms for index in map(int, sites)])
-        return series[rows] + series[columns] + least
+        return series[rows] * columns_alike + series[columns] * rows_alike + least
 
     # ---- looked up often, worked out once ---------------------------------------------------
 
@@ -273,7 +265,11 @@ class Spec:
         return {}
 
     @cached_property
-    def _siemens(self) -> dict[bytes, float]:
+    def _siemens(self) -> dict[tuple[bytes, Alike], float]:
+        return {}
+
+    @cached_property
+    def _groups(self) -> dict[bytes, tuple[Indices, Indices] | None]:
         return {}
 
     @cached_property
@@ -285,7 +281,8 @@ class Spec:
         return {}
 
     @cached_property
-    def _clearances(self) -> dict[bytes, tuple[float, float]]:
+    def clearances(self) -> dict[tuple[bytes, Alike], tuple[float, float]]:
+        """What `labctl.screening` has worked out for these driven lines."""
         return {}
 
     @cached_property
@@ -297,3 +294,7 @@ class Spec:
         rows = np.array([site.row for site in self.sites], dtype=np.intp)
         columns = np.array([self.rows + site.column for site in self.sites], dtype=np.intp)
         return rows, columns
+
+
+def _same(pulse: Pulse, lines: Indices) -> bool:
+    return len(lines) < 2 or bool((pulse.volts[:, lines] == pulse.volts[:, lines[:1]]).all())
