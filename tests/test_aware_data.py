@@ -60,6 +60,20 @@ def test_a_seed_draws_the_same_again_and_another_seed_does_not(fetched_folder: P
     assert first == again != other
 
 
+def test_pixels_are_pooled_by_their_means(fetched_folder: Path) -> None:
+    whole = load(DataTable(train=40, test=20))
+    pooled = load(DataTable(train=40, test=20, pool=2))
+    assert pooled.train.shape == (40, 1, 14, 14)
+    square = whole.test[7, 0, 4:6, 10:12]
+    assert pooled.test[7, 0, 2, 5] == pytest.approx(square.mean())
+    assert (pooled.test_labels == whole.test_labels).all()
+
+
+def test_a_pool_that_leaves_pixels_over_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not divide the side of 28"):
+        DataTable(pool=3)
+
+
 def test_more_pictures_than_there_are_cannot_be_had(fetched_folder: Path) -> None:
     with pytest.raises(BadData, match="61 pictures to train and test with are more than the 60"):
         load(DataTable(folder=".", train=40, test=21), fetched_folder)

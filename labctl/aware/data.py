@@ -56,11 +56,18 @@ class DataTable(Section):
     """Pictures to train on; None: as many as the set usually has."""
     test: Count | None = None
     """Pictures to test with, none of them trained on."""
+    pool: Count = 1
+    """Pixels a side that are averaged into one, for smaller arrays: 2 makes 14 x 14 of 28 x 28."""
     seed: Seed = 0
     """Of the draw."""
 
     @model_validator(mode="after")
     def _possible(self) -> DataTable:
+        if self.kind.side % self.pool:
+            side = self.kind.side
+            raise ValueError(
+                f"pool = {self.pool} does not divide the side of {side} pixels; allowed: one that does"
+            )
         if self.set == "digits" and self.folder is not None:
             raise ValueError('set = "digits" has no folder, but comes with scikit-learn; allowed: no folder')
         return self
@@ -69,6 +76,11 @@ class DataTable(Section):
     def kind(self) -> Kind:
         """What its pictures are like."""
         return KINDS[self.set]
+
+    @property
+    def side(self) -> int:
+        """Pixels of a side, once they are pooled."""
+        return self.kind.side // self.pool
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -103,7 +115,12 @@ def load(table: DataTable, folder: Path = Path()) -> Data:
             a, a_labels = b, b_labels = _one_pool(table, folder)
             order = _first(a_labels, train + test, rng, "train and test")
             chosen = order[test:], order[:test]
-    return Data(*_cut(a, a_labels, chosen[0]), *_cut(b, b_labels, chosen[1]))
+    return Data(
+        _pooled(a[chosen[0]], table.pool),
+        a_labels[chosen[0]],
+        _pooled(b[chosen[1]], table.pool),
+        b_labels[chosen[1]],
+    )
 
 
 def _one_pool(table: DataTable, folder: Path) -> tuple[Pictures, Labels]:
@@ -151,5 +168,8 @@ def _first(labels: Labels, count: int, rng: np.random.Generator, told: str) -> N
     return np.argsort(place, kind="stable")[:count]
 
 
-def _cut(pictures: Pictures, labels: Labels, chosen: NDArray[np.intp]) -> tuple[Pictures, Labels]:
-    return np.ascontiguousarray(pictures[chosen]), labels[chosen]
+def _pooled(pictures: Pictures, pool: int) -> Pictures:
+    """Means over squares of pool x pool pixels."""
+    count, channels, side, _ = pictures.shape
+    squares = pictures.reshape(count, channels, side // pool, pool, side // pool, pool)
+    return np.ascontiguousarray(squares.mean(axis=(3, 5)), dtype=np.float32)

@@ -63,7 +63,7 @@ class Network(Section):
     def layers(self, data: DataTable) -> tuple[Layer, ...]:
         """Its layers on those pictures, in order."""
         found: list[Layer] = []
-        inputs = data.kind.channels * data.kind.side**2
+        inputs = data.kind.channels * data.side**2
         if self.kind == "cnn":
             before = data.kind.channels
             for number, channels in enumerate(self.channels, 1):
@@ -152,7 +152,7 @@ class AwareFile(Section):
     @model_validator(mode="after")
     def _fits(self) -> AwareFile:
         """A picture into the network, every layer into the arrays."""
-        network, side = self.network, self.data.kind.side
+        network, side = self.network, self.data.side
         if network.kind == "cnn" and (network.side < side or network.side % 4 or (network.side - side) % 2):
             raise ValueError(
                 f"network.side = {network.side}; allowed: a multiple of 4, {side} or an even number more"

@@ -31,7 +31,7 @@ def build(table: Network, data: DataTable, technology: Technology, seed: int) ->
     convolutions, full = layers[: -len(table.widths) - 1], layers[-len(table.widths) - 1 :]
     modules: list[nn.Module] = []
     if table.kind == "cnn":
-        modules.append(nn.ZeroPad2d((table.side - data.kind.side) // 2))
+        modules.append(nn.ZeroPad2d((table.side - data.side) // 2))
     before = data.kind.channels
     for layer in convolutions:
         limit = table.limit / math.sqrt(layer.inputs)

@@ -146,7 +146,8 @@ def headline_lines(record: AwareRecord, found: Sequence[Answer]) -> list[str]:
 def _fallen(answer: Answer) -> str:
     value, low, high = (100 * one for one in answer.fall)
     between = f" ({low:.1f} to {high:.1f})" if math.isfinite(low) else ""
-    where = f"Rs/Ron {answer.condition.source:g}, Rn/Ron {answer.condition.neuron:g}"
+    at = answer.condition
+    where = f"Rs/Ron {at.source:g}, Rn/Ron {at.neuron:g}, sigma {100 * at.variation:g} %"
     return f"{value:.2f} points{between} to {100 * answer.accuracy.value:.2f} %, at {where}"
 
 

@@ -50,7 +50,7 @@ IDEAL: dict[str, Any] = {"color": SOFT, "linewidth": 1.0, "linestyle": (0, (4, 2
 BY_CHANCE: dict[str, Any] = {"color": SOFT, "linewidth": 0.8, "linestyle": ":"}
 PANELS = {
     "standard": "Standard training",
-    "calibrated": "The same, and one gain a layer",
+    "calibrated": "With one gain a layer",
     "noise": "Noise-aware training",
     "technology": "Technology-aware training",
 }
