@@ -61,8 +61,8 @@ def test_a_seed_draws_the_same_again_and_another_seed_does_not(fetched_folder: P
 
 
 def test_pixels_are_pooled_by_their_means(fetched_folder: Path) -> None:
-    whole = load(DataTable(train=40, test=20))
-    pooled = load(DataTable(train=40, test=20, pool=2))
+    whole = load(DataTable(folder=".", train=40, test=20), fetched_folder)
+    pooled = load(DataTable(folder=".", train=40, test=20, pool=2), fetched_folder)
     assert pooled.train.shape == (40, 1, 14, 14)
     square = whole.test[7, 0, 4:6, 10:12]
     assert pooled.test[7, 0, 2, 5] == pytest.approx(square.mean())
