@@ -18,7 +18,7 @@ data: .venv/ready ## fetch the 10,000 digits that large networks are trained on
 test: .venv/ready ## run every test and doctest; ARGS="-k name" for some
 	$(VENV_PYTHON) -m pytest $(ARGS)
 
-bench: .venv/ready ## measure speed, side by side
+bench: .venv/peers ## measure speed, side by side with other programs
 	$(VENV_PYTHON) -m benchmarks $(ARGS)
 
 lint: .venv/ready ## check style, types and the direction of imports
@@ -42,3 +42,6 @@ endif
 
 .venv/ready: pyproject.toml tools/setup.sh
 	@sh tools/setup.sh
+
+.venv/peers: .venv/ready tools/peers.sh
+	@sh tools/peers.sh && touch $@ || echo "bench: other programs could not be installed; their rows say so" >&2
