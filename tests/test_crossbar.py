@@ -15,7 +15,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from labctl.errors import NoConvergence, Refused
-from sim_backend.crossbar import Crossbar, Solution, effective, solve
+from sim_backend.crossbar import Crossbar, Solution, chains, effective, solve
 from sim_backend.crossbar import closed as closed_form
 
 Floats = npt.NDArray[np.float64]
@@ -421,3 +421,28 @@ def test_outputs_that_cancel_are_nothing_beside_what_cancels(wire: float) -> Non
 def test_what_is_no_circuit_is_refused(wrong: Callable[[], object], says: str) -> None:
     with pytest.raises(Refused, match=says):
         wrong()
+
+
+# ---- chains, compiled and not ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (1, 7), (4, 5), (11, 9), (64, 33)])
+def test_chains_are_the_same_with_and_without_numba(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(3)
+    grounded = draw.choice([0.0, 1e-5, 1.0, np.inf], shape, p=[0.2, 0.6, 0.1, 0.1])
+    values = draw.normal(size=shape)
+    found = {}
+    for compiled in (True, False):
+        monkeypatch.setattr(chains, "COMPILED", compiled)
+        pivots = chains.conductances(grounded.copy(), 2.0)
+        pivots[:, :-1] += 0.5
+        pivots[pivots == 0] = 1.0
+        factors = np.zeros(shape)
+        factors[:, :-1] = -0.5 / pivots[:, :-1]
+        solved = values.copy()
+        chains.substitute(pivots, factors, solved)
+        found[compiled] = pivots, solved
+    np.testing.assert_allclose(found[True][0], found[False][0], rtol=1e-14)
+    np.testing.assert_allclose(found[True][1], found[False][1], rtol=1e-12, atol=1e-300)

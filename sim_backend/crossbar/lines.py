@@ -18,9 +18,9 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg.lapack import dpttrs
 
 from labctl.pulse import Floats
+from sim_backend.crossbar.chains import conductances, substitute
 
 NEAR = 8192
 """Nodes in a block of lines."""
@@ -67,8 +67,7 @@ class Lines:
         With `lines`, the currents are those of these lines alone.
         """
         if self.wired:
-            pivots, factors = self._pivots[lines].reshape(-1), self._factors[lines].reshape(-1)
-            dpttrs(pivots, factors[:-1], currents.reshape(-1), overwrite_b=1)
+            substitute(self._pivots[lines], self._factors[lines], currents)
         else:
             currents[:] = currents.sum(axis=1, keepdims=True) / self._whole[lines]
         return currents
@@ -139,21 +138,14 @@ class Lines:
 
     def _ladder(self, wire_ohms: float) -> tuple[Floats, Floats]:
         """Pivots and factors of L D L^T, as LAPACK's `pttrs` has them."""
-        along = apart(*self.siemens.shape[::-1])
-        along[:] = across(self.siemens)
-        along[0] += self.first
-        along[-1] += self.last
-        before = np.empty(along.shape[1])
-        with np.errstate(divide="ignore"):  # a node joined to nothing conducts 0: an infinite resistance
-            for node, last in zip(along[1:], along, strict=False):
-                np.reciprocal(last, before)
-                before += wire_ohms
-                np.reciprocal(before, before)
-                node += before
-        along[:-1] += self.wire
+        pivots = np.array(self.siemens)
+        pivots[:, 0] += self.first
+        pivots[:, -1] += self.last
+        pivots = conductances(pivots, wire_ohms)
+        pivots[:, :-1] += self.wire
         factors = np.zeros_like(self.siemens)
-        np.divide(-self.wire, along[:-1].T, factors[:, :-1])
-        return np.ascontiguousarray(along.T), factors
+        np.divide(-self.wire, pivots[:, :-1], factors[:, :-1])
+        return pivots, factors
 
 
 def _conducted(ohms: Floats | None, count: int) -> Floats:
