@@ -97,11 +97,9 @@ def _harmful(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
     exposed = spec.exposed(pulse)
     if len(exposed) == 0:
         return
-    alike, loose = spec.alike(pulse), spec.loose(pulse.driven, exposed)
-    across, ohms = spec.across(pulse, exposed), spec.loop_ohms(pulse.driven, exposed, alike)
-    if not all(
-        alike
-    ):  # currents of other lines move the lines of a site, to anywhere between all that are driven
+    crossed, loose = spec.crossed(pulse), spec.loose(pulse.driven, exposed)
+    across, ohms = spec.across(pulse, exposed), spec.loop_ohms(pulse.driven, exposed, crossed)
+    if crossed:  # a site's lines may be anywhere between all that are driven
         held = pulse.volts[:, pulse.driven]
         across[:] = np.ptp(held, axis=1)[:, None]
         loose[:] = True

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 
@@ -20,8 +19,6 @@ from labctl.objections import objections
 from labctl.parts import Neuron, Shapes, Site
 from labctl.pulse import Bools, Floats, Indices, Pulse
 from labctl.screening import suspects
-
-Alike: TypeAlias = tuple[bool, bool]
 
 
 @dataclass(frozen=True)
@@ -153,18 +150,18 @@ class Spec:
         volts = np.abs(self.across(pulse, exposed))
         steps = np.diff(pulse.seconds)[:, None]
         squares = (volts[:-1] ** 2 + volts[:-1] * volts[1:] + volts[1:] ** 2) / 3
-        ohms = self.loop_ohms(pulse.driven, exposed, self.alike(pulse))
+        ohms = self.loop_ohms(pulse.driven, exposed, self.crossed(pulse))
         return float(np.sum(steps * squares / ohms)) * pulse.repeats
 
     def most_joules(self, pulse: Pulse) -> float:
         """[J] at least `worst_joules`, at a fraction of its price: the highest voltage all the time."""
         if self.computing(pulse.driven):
             return self.worst_joules(pulse)
-        alike = self.alike(pulse)
-        key = pulse.driven.tobytes(), alike
+        crossed = self.crossed(pulse)
+        key = pulse.driven.tobytes(), crossed
         if key not in self._siemens:
             exposed = self.exposed(pulse)
-            self._siemens[key] = float(np.sum(1 / self.loop_ohms(pulse.driven, exposed, alike)))
+            self._siemens[key] = float(np.sum(1 / self.loop_ohms(pulse.driven, exposed, crossed)))
         highest = float(np.maximum.reduce(pulse.volts, axis=None, initial=0.0))
         lowest = float(np.minimum.reduce(pulse.volts, axis=None, initial=0.0))
         return (highest - lowest) ** 2 * self._siemens[key] * pulse.duration
@@ -195,15 +192,23 @@ class Spec:
         rows, columns = (index[sites] for index in self._rows_and_columns)
         return np.logical_not(driven[rows] & driven[columns] | self.computing(driven))
 
-    def alike(self, pulse: Pulse) -> Alike:
-        """Whether all driven rows, and all driven columns, are at one voltage all the time."""
+    def crossed(self, pulse: Pulse) -> bool:
+        """Whether driven rows lie on both sides of a driven column, or columns of a row: 1 and -1 V, and 0 V.
+
+        Then one row feeds the sites of the other through the column that they share, past its resistor.
+        """
         key = pulse.driven.tobytes()
         if key not in self._groups:
-            halves = pulse.driven[: self.rows], pulse.driven[self.rows :]
-            rows, columns = np.flatnonzero(halves[0]), self.rows + np.flatnonzero(halves[1])
-            self._groups[key] = None if self.computing(pulse.driven) else (rows, columns)
+            rows, columns = (np.flatnonzero(half) for half in np.split(pulse.driven, [self.rows]))
+            shared = len(rows) + len(columns) > 2 and len(rows) * len(columns) > 0
+            shared = shared and not self.computing(pulse.driven)  # neurons hold their columns
+            self._groups[key] = (rows, self.rows + columns) if shared else None
         groups = self._groups[key]
-        return (True, True) if groups is None else (_same(pulse, groups[0]), _same(pulse, groups[1]))
+        if groups is None:
+            return False
+        rows, columns = pulse.volts[:, groups[0]], pulse.volts[:, groups[1]]
+        apart = (rows.min(axis=1) >= columns.max(axis=1)) | (rows.max(axis=1) <= columns.min(axis=1))
+        return not bool(apart.all())
 
     def rails(self, driven: Bools, site: int) -> tuple[float, float]:
         """[V] lowest and highest that a neuron can put on this site's row; 0 where none drives it."""
@@ -233,16 +238,12 @@ class Spec:
             across[:, loose] = (held.max(axis=1) - held.min(axis=1))[:, None]
         return across
 
-    def loop_ohms(self, driven: Bools, sites: Indices, alike: Alike) -> Floats:
-        """[ohm], shape (sites,): least resistance of the site, and the series resistors of its lines.
-
-        Where rows differ, one of them can feed the other's sites through the column that they share, past
-        the column's resistor, which then does not count; where columns differ, the row's does not.
-        """
+    def loop_ohms(self, driven: Bools, sites: Indices, crossed: bool) -> Floats:
+        """[ohm], shape (sites,): least resistance of the site and, unless `crossed`, its resistors."""
         rows, columns = (index[sites] for index in self._rows_and_columns)
-        series, (rows_alike, columns_alike) = self.series(driven), alike
         least = np.array([self.sites[index].limits.least_ohms for index in map(int, sites)])
-        return series[rows] * columns_alike + series[columns] * rows_alike + least
+        series = self.series(driven)
+        return least if crossed else series[rows] + series[columns] + least
 
     # ---- looked up often, worked out once ---------------------------------------------------
 
@@ -265,7 +266,7 @@ class Spec:
         return {}
 
     @cached_property
-    def _siemens(self) -> dict[tuple[bytes, Alike], float]:
+    def _siemens(self) -> dict[tuple[bytes, bool], float]:
         return {}
 
     @cached_property
@@ -281,7 +282,7 @@ class Spec:
         return {}
 
     @cached_property
-    def clearances(self) -> dict[tuple[bytes, Alike], tuple[float, float]]:
+    def clearances(self) -> dict[tuple[bytes, bool], tuple[float, float]]:
         """What `labctl.screening` has worked out for these driven lines."""
         return {}
 
@@ -294,7 +295,3 @@ class Spec:
         rows = np.array([site.row for site in self.sites], dtype=np.intp)
         columns = np.array([self.rows + site.column for site in self.sites], dtype=np.intp)
         return rows, columns
-
-
-def _same(pulse: Pulse, lines: Indices) -> bool:
-    return len(lines) < 2 or bool((pulse.volts[:, lines] == pulse.volts[:, lines[:1]]).all())

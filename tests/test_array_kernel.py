@@ -89,7 +89,7 @@ def by_nodes(g: Floats, wire: float, volts: dict[int, float]) -> tuple[Floats, F
     "volts",
     [
         {0: 0.1, 1: 0.0, 2: 0.0, 3: 0.0},
-        {0: 0.1, 1: -0.05, 2: 0.0, 3: 0.02},
+        {0: 0.07, 1: -0.03, 2: 0.0, 3: 0.02},
         {0: 0.1, 2: 0.0},
         {1: 0.1, 2: 0.0, 3: 0.0},
         {0: 0.1, 1: 0.1, 3: 0.0},
@@ -139,7 +139,7 @@ def test_states_follow_the_published_rates() -> None:
     board = grid(frozen=False)
     p = board._chip.parameters[0]
     ron, roff, von, voff, tau, vt = p[HEAD : HEAD + 6]
-    volts = {0: 0.7, 1: 0.0, 2: 0.0, 3: 0.3}
+    volts = {0: 0.75, 1: 0.2, 2: 0.0, 3: 0.2}
 
     def f(z: Floats) -> Floats:
         return 1 / (1 + np.exp(-z / vt))
