@@ -139,7 +139,7 @@ def test_states_follow_the_published_rates() -> None:
     board = grid(frozen=False)
     p = board._chip.parameters[0]
     ron, roff, von, voff, tau, vt = p[HEAD : HEAD + 6]
-    volts = {0: 0.75, 1: 0.2, 2: 0.0, 3: 0.2}
+    volts = {0: 0.7, 1: 0.2, 2: 0.0, 3: 0.2}
 
     def f(z: Floats) -> Floats:
         return 1 / (1 + np.exp(-z / vt))
@@ -154,8 +154,8 @@ def test_states_follow_the_published_rates() -> None:
         return (on * (1 - x) - off * x) / tau
 
     board = grid(wire=0.0, frozen=False)
-    solved = solve_ivp(slopes, (0.0, 2e-4), X, method="Radau", rtol=1e-9, atol=1e-12)
-    driven(board, drive(board.spec, volts, samples([1.0, 1.0], 2e-4), Purpose.PROGRAM))
+    solved = solve_ivp(slopes, (0.0, 3e-4), X, method="Radau", rtol=1e-9, atol=1e-12)
+    driven(board, drive(board.spec, volts, samples([1.0, 1.0], 3e-4), Purpose.PROGRAM))
     assert np.abs(solved.y[:, -1] - X).max() > 0.05
     assert np.array(board._chip.x) == pytest.approx(solved.y[:, -1], abs=1e-5)
 
