@@ -41,9 +41,12 @@ from drivers.openmena_parts.firmware import (
 from drivers.openmena_parts.settings import OpenMenaSettings, refuse_out_of_reach, spec_of
 from drivers.openmena_parts.steps import Looks, Rest, Step, Train, steps, volts_of
 from labctl.board import Board
-from labctl.errors import LabError, Outputs, Unavailable
+from labctl.errors import BoardFault, LabError, Outputs, Unavailable
 from labctl.ownership import Holding
 from labctl.pulse import Flag, Floats, Pulse, Trace
+
+_RESTS = 2
+"""Times that it is told to rest: what a refused command still had to say may stand before the answer."""
 
 
 class OpenMenaBoard(Board):
@@ -95,11 +98,15 @@ class OpenMenaBoard(Board):
     def _make_safe(self) -> Outputs:
         if not self._is_open:
             return Outputs.UNKNOWN if self._closed_for_others() else Outputs.OFF
-        try:
-            self._firmware.rest()
-        except LabError:
-            return Outputs.UNKNOWN
-        return Outputs.OFF
+        for _ in range(_RESTS):
+            try:
+                self._firmware.rest()
+            except BoardFault:
+                continue
+            except LabError:
+                break
+            return Outputs.OFF
+        return Outputs.UNKNOWN
 
     def _closed_for_others(self) -> bool:
         """Open just to switch off; True where that was not confirmed."""
