@@ -62,21 +62,25 @@ def _die(way: str, driving: Callable[[], bool], seconds: float) -> None:
             pass
 
 
-@contextmanager
-def ended_by(way: str, driving: Callable[[], bool], seconds: float) -> Iterator[None]:
-    """What is inside ends this way, so long after it drives; a signal comes from outside."""
+def _mortal() -> None:
+    """As a program begins: who runs the tests may have set signals aside (`nohup`, a shell's background)."""
     faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@contextmanager
+def ended_by(way: str, driving: Callable[[], bool], seconds: float) -> Iterator[None]:
+    """What is inside ends this way, so long after it drives; a signal comes from outside."""
+    _mortal()
     threading.Thread(target=_die, args=(way, driving, seconds), daemon=True).start()
     yield
 
 
 def _program(way: str, light: Path, seconds: float, lease: float) -> int:
     """Drive until it is over."""
-    faulthandler.disable()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _mortal()
     with guarded(light, lease=lease, hold=f"{HOLD} s") as board:
         lamp = Light(light)
         threading.Thread(target=_die, args=(way, lambda: lamp.on, seconds), daemon=True).start()
