@@ -199,6 +199,7 @@ def test_a_sweep_answers(swept: Path, capsys: pytest.CaptureFixture[str]) -> Non
         if (one["source"], one["neuron"]) == (5e-2, 5e-2)
     }
     assert worst["technology"] > worst["standard"] + 0.1  # the fall, and the recovery
+    assert worst["calibrated"] > worst["standard"] + 0.05  # of which a gain alone brings a part
 
 
 def test_a_report_has_the_pictures_and_every_number(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:
