@@ -39,7 +39,7 @@ from drivers.openmena_parts.firmware import (
     Firmware,
 )
 from drivers.openmena_parts.settings import OpenMenaSettings, refuse_out_of_reach, spec_of
-from drivers.openmena_parts.steps import Looks, Rest, Step, Train, steps, volts_of
+from drivers.openmena_parts.steps import Looks, Rest, Step, Train, held, steps, volts_of
 from labctl.board import Board
 from labctl.errors import BoardFault, LabError, Outputs, Unavailable
 from labctl.ownership import Holding
@@ -123,6 +123,7 @@ class OpenMenaBoard(Board):
     def _refuse(self, pulses: Sequence[Pulse]) -> None:
         for pulse in pulses:
             steps(pulse, self._codes)
+        self.spec.check([held(pulse, self._codes) for pulse in pulses])
 
     def _drive(self, pulses: Sequence[Pulse]) -> Iterator[Trace]:
         planned = [steps(pulse, self._codes) for pulse in pulses]

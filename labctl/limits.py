@@ -25,6 +25,11 @@ class Limits:
     """[A] highest current, reached through the series resistors into `least_ohms`."""
     least_ohms: float = math.inf
     """[ohm] least resistance that the site could have; the current is worked out with it."""
+    beside_ohms: float = math.inf
+    """[ohm] the same while another site is driven whose lines it shares; inf: `least_ohms`.
+
+    Through so much it can feed that other one (`labctl.sneak`).
+    """
     seconds: float = 100.0
     """[s] longest single pulse that programs, resets, reads or infers."""
     joules: float = math.inf
@@ -36,6 +41,7 @@ class Limits:
             self.low_volts <= 0.0 <= self.high_volts
             and self.amps > 0
             and self.least_ohms > 0
+            and self.beside_ohms > 0
             and self.seconds > 0
             and self.joules > 0
         )
@@ -52,9 +58,15 @@ class Limits:
             high_volts=min(self.high_volts, other.high_volts),
             amps=min(self.amps, other.amps),
             least_ohms=min(self.least_ohms, other.least_ohms),
+            beside_ohms=min(self.beside_ohms, other.beside_ohms),
             seconds=min(self.seconds, other.seconds),
             joules=min(self.joules, other.joules),
         )
+
+    @property
+    def feeding_ohms(self) -> float:
+        """[ohm] least resistance through which it feeds the sites that it shares lines with."""
+        return self.least_ohms if self.beside_ohms == math.inf else self.beside_ohms
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def _allowed(spec: Spec, pulse: Pulse) -> tuple[float, float]:
         return -1.0, -1.0
     if pulse.purpose is Purpose.WAIT:
         return 0.0, spec.longest_pulse
-    key = pulse.driven.tobytes(), spec.crossed(pulse)
+    key = pulse.driven.tobytes()
     if key not in spec.clearances:
         spec.clearances[key] = _clearance(spec, pulse)
     return spec.clearances[key]
@@ -95,7 +95,7 @@ def _clearance(spec: Spec, pulse: Pulse) -> tuple[float, float]:
     if len(exposed) == 0:
         return spec.source_volts, spec.longest_pulse
     limits = [spec.sites[index].limits for index in map(int, exposed)]
-    ohms = spec.loop_ohms(pulse.driven, exposed, spec.crossed(pulse))
+    ohms = spec.loop_ohms(pulse.driven, exposed)
     volts = [
         min(-limit.low_volts, limit.high_volts, limit.amps * float(loop))
         for limit, loop in zip(limits, ohms, strict=True)

@@ -16,6 +16,8 @@ class SiteLimits(Section):
     current: Amps | None = None
     least_resistance: PositiveOhms | None = None
     """That the devices could have; a dopant that labctl does not know needs it, and `current`."""
+    least_resistance_beside: PositiveOhms | None = None
+    """The same while another device is driven that it shares a line with: as much as it can feed that one."""
     longest_pulse: PositiveSeconds = 0.2
     energy: Joules = 1e-3
 
@@ -26,6 +28,7 @@ class SiteLimits(Section):
             high_volts=self.high,
             amps=math.inf if self.current is None else self.current,
             least_ohms=math.inf if self.least_resistance is None else self.least_resistance,
+            beside_ohms=math.inf if self.least_resistance_beside is None else self.least_resistance_beside,
             seconds=self.longest_pulse,
             joules=self.energy,
         )

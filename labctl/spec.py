@@ -20,6 +20,9 @@ from labctl.parts import Neuron, Shapes, Site
 from labctl.pulse import Bools, Floats, Indices, Pulse
 from labctl.screening import suspects
 
+TWO_ENDS = 2
+"""Sources of a single current."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -31,6 +34,8 @@ class Spec:
     sites: tuple[Site, ...]
     series_ohms: tuple[float, ...]
     """[ohm], one a line: series resistor and switches between its source and the sites."""
+    wire_ohms: float = 0.0
+    """[ohm] at most between two crossings of one line."""
     source_volts: float = 10.0
     """[V] highest voltage, of either sign, that any line may have against ground."""
     shortest_pulse: float = 1e-6
@@ -150,18 +155,17 @@ class Spec:
         volts = np.abs(self.across(pulse, exposed))
         steps = np.diff(pulse.seconds)[:, None]
         squares = (volts[:-1] ** 2 + volts[:-1] * volts[1:] + volts[1:] ** 2) / 3
-        ohms = self.loop_ohms(pulse.driven, exposed, self.crossed(pulse))
+        ohms = self.loop_ohms(pulse.driven, exposed)
         return float(np.sum(steps * squares / ohms)) * pulse.repeats
 
     def most_joules(self, pulse: Pulse) -> float:
         """[J] at least `worst_joules`, at a fraction of its price: the highest voltage all the time."""
         if self.computing(pulse.driven):
             return self.worst_joules(pulse)
-        crossed = self.crossed(pulse)
-        key = pulse.driven.tobytes(), crossed
+        key = pulse.driven.tobytes()
         if key not in self._siemens:
             exposed = self.exposed(pulse)
-            self._siemens[key] = float(np.sum(1 / self.loop_ohms(pulse.driven, exposed, crossed)))
+            self._siemens[key] = float(np.sum(1 / self.loop_ohms(pulse.driven, exposed)))
         highest = float(np.maximum.reduce(pulse.volts, axis=None, initial=0.0))
         lowest = float(np.minimum.reduce(pulse.volts, axis=None, initial=0.0))
         return (highest - lowest) ** 2 * self._siemens[key] * pulse.duration
@@ -192,23 +196,9 @@ class Spec:
         rows, columns = (index[sites] for index in self._rows_and_columns)
         return np.logical_not(driven[rows] & driven[columns] | self.computing(driven))
 
-    def crossed(self, pulse: Pulse) -> bool:
-        """Whether driven rows lie on both sides of a driven column, or columns of a row: 1 and -1 V, and 0 V.
-
-        Then one row feeds the sites of the other through the column that they share, past its resistor.
-        """
-        key = pulse.driven.tobytes()
-        if key not in self._groups:
-            rows, columns = (np.flatnonzero(half) for half in np.split(pulse.driven, [self.rows]))
-            shared = len(rows) + len(columns) > 2 and len(rows) * len(columns) > 0
-            shared = shared and not self.computing(pulse.driven)  # neurons hold their columns
-            self._groups[key] = (rows, self.rows + columns) if shared else None
-        groups = self._groups[key]
-        if groups is None:
-            return False
-        rows, columns = pulse.volts[:, groups[0]], pulse.volts[:, groups[1]]
-        apart = (rows.min(axis=1) >= columns.max(axis=1)) | (rows.max(axis=1) <= columns.min(axis=1))
-        return not bool(apart.all())
+    def shared(self, driven: Bools) -> bool:
+        """Whether several currents flow: then one can go round the resistors that are to limit another."""
+        return int(np.count_nonzero(driven)) > TWO_ENDS and not self.computing(driven)
 
     def rails(self, driven: Bools, site: int) -> tuple[float, float]:
         """[V] lowest and highest that a neuron can put on this site's row; 0 where none drives it."""
@@ -238,12 +228,14 @@ class Spec:
             across[:, loose] = (held.max(axis=1) - held.min(axis=1))[:, None]
         return across
 
-    def loop_ohms(self, driven: Bools, sites: Indices, crossed: bool) -> Floats:
-        """[ohm], shape (sites,): least resistance of the site and, unless `crossed`, its resistors."""
-        rows, columns = (index[sites] for index in self._rows_and_columns)
+    def loop_ohms(self, driven: Bools, sites: Indices) -> Floats:
+        """[ohm], shape (sites,): what is surely between the sources of a site: its least resistance.
+
+        Between two sources there is but one current, of which no site gets more than all, so their
+        resistors count too, for every site between them. Other currents may go round theirs (`labctl.sneak`).
+        """
         least = np.array([self.sites[index].limits.least_ohms for index in map(int, sites)])
-        series = self.series(driven)
-        return least if crossed else series[rows] + series[columns] + least
+        return least if self.shared(driven) else least + self.series(driven)[driven].sum()
 
     # ---- looked up often, worked out once ---------------------------------------------------
 
@@ -266,11 +258,7 @@ class Spec:
         return {}
 
     @cached_property
-    def _siemens(self) -> dict[tuple[bytes, bool], float]:
-        return {}
-
-    @cached_property
-    def _groups(self) -> dict[bytes, tuple[Indices, Indices] | None]:
+    def _siemens(self) -> dict[bytes, float]:
         return {}
 
     @cached_property
@@ -282,7 +270,7 @@ class Spec:
         return {}
 
     @cached_property
-    def clearances(self) -> dict[tuple[bytes, bool], tuple[float, float]]:
+    def clearances(self) -> dict[bytes, tuple[float, float]]:
         """What `labctl.screening` has worked out for these driven lines."""
         return {}
 

@@ -220,6 +220,7 @@ def spec_of(settings: SimulatedSettings) -> Spec:
     )
     return replace(
         _layout_of(settings, circuit),
+        wire_ohms=settings.wire * (max(settings.rows, settings.columns) - 1),
         shortest_pulse=settings.shortest_pulse,
         accuracy=settings.accuracy,
         shapes=Shapes.ANY if settings.edge is None else Shapes.STEPS,

@@ -27,10 +27,10 @@ X = np.array([0.05, 0.9, 0.4, 0.2])
 RON, ROFF, TAU, PHI = MODEL.places(["ron", "roff", "tau", "phi"])
 
 
-def grid(wire: float = WIRE, frozen: bool = True, rows: int = 2, columns: int = 2) -> Any:
-    """A crossbar of chromium devices, of which the first four begin at `X`."""
+def grid(wire: float = WIRE, frozen: bool = True, rows: int = 2, columns: int = 2, dopant: str = "Cr") -> Any:
+    """A crossbar of which the first four devices begin at `X`."""
     sizes = {"rows": rows, "columns": columns, "series": f"{SERIES} ohm", "wire": f"{wire} ohm"}
-    board: Any = compact("crossbar-4x4", model=MODEL.name, **sizes)
+    board: Any = compact("crossbar-4x4", model=MODEL.name, dopant=dopant, **sizes)
     board._chip.x[:4] = X[: rows * columns]
     if frozen:
         board._chip.parameters[:, TAU] = 1e6
@@ -136,7 +136,7 @@ def test_what_the_sources_give_is_in_devices_and_resistors() -> None:
 
 
 def test_states_follow_the_published_rates() -> None:
-    board = grid(frozen=False)
+    board = grid(wire=0.0, frozen=False, dopant="W")
     p = board._chip.parameters[0]
     ron, roff, von, voff, tau, vt = p[HEAD : HEAD + 6]
     volts = {0: 0.7, 1: 0.2, 2: 0.0, 3: 0.2}
@@ -153,7 +153,6 @@ def test_states_follow_the_published_rates() -> None:
         off = np.maximum(f(-v - voff) - f(-voff), 0)
         return (on * (1 - x) - off * x) / tau
 
-    board = grid(wire=0.0, frozen=False)
     solved = solve_ivp(slopes, (0.0, 3e-4), X, method="Radau", rtol=1e-9, atol=1e-12)
     driven(board, drive(board.spec, volts, samples([1.0, 1.0], 3e-4), Purpose.PROGRAM))
     assert np.abs(solved.y[:, -1] - X).max() > 0.05

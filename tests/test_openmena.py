@@ -19,7 +19,17 @@ from labctl.board import Board
 from labctl.config import build
 from labctl.contract import LAWS, PROGRAMMING_LAWS
 from labctl.contract.probe import DoesNotApply, Law
-from labctl.errors import BadConfig, BoardFault, BoardHung, InUse, Misbehaved, Outputs, Refused, Unavailable
+from labctl.errors import (
+    BadConfig,
+    BoardFault,
+    BoardHung,
+    InUse,
+    LimitExceeded,
+    Misbehaved,
+    Outputs,
+    Refused,
+    Unavailable,
+)
 from labctl.pulse import Flag, Pulse, Purpose
 from labctl.reading import row_conductances
 from labctl.shapes import square, triangle
@@ -29,6 +39,7 @@ from sim_backend.emulators.serving.server import on_pty, on_tcp
 LOOK = 0.9
 PASSED_OVER = {
     "charge_is_conserved",  # rows are not sensed
+    "too_many_amps_are_refused",  # a site alone: 0.45 V behind 2 kohm; see the row's neighbours below
     "small_reads_are_ohmic",  # no negative reads
     "neurons_sum_and_saturate",
     "patterns_are_answered_one_by_one",
@@ -38,7 +49,8 @@ PASSED_OVER = {
 
 def board_at(address: str, **settings: Any) -> OpenMenaBoard:
     limits = {"low": "-0.45 V", "high": "0.45 V", "longest_pulse": "4 s"}
-    table = {"address": address, "sense": "32 kohm", "series": "1085 ohm", "limits": limits} | settings
+    limits["least_resistance_beside"] = "7 kohm"
+    table = {"address": address, "sense": "32 kohm", "series": "2085 ohm", "limits": limits} | settings
     return OpenMenaBoard(build(table, OpenMenaSettings, "test"))
 
 
@@ -235,6 +247,18 @@ def test_what_the_firmware_cannot_make_is_refused_before_anything_is_driven() ->
         board.apply([good])  # it goes on working
         with pytest.raises(Refused, match="edge"):
             board.apply([select(board.spec, 0, triangle(0.02, LOOK), Purpose.READ)])
+
+
+def test_columns_that_it_holds_feed_the_row_and_are_counted() -> None:
+    """The other seven columns are not asked for, but stand at 0 V, and their devices could have 380 ohm."""
+    instrument = Spied()
+    limits = {"low": "-0.45 V", "high": "0.45 V", "longest_pulse": "4 s"}
+    with on_pty(instrument) as address, board_at(address, limits=limits) as board:
+        row = (0.2 / 2085 - 0.2 / 380) / (1 / 2085 + 8 / 380)
+        with pytest.raises(LimitExceeded, match=f"{(row + 0.2) / 380:.6g} A through site"):
+            board.apply([program(board, 0.4)])
+        assert instrument.told == [REST]
+        board.apply([program(board, 0.2)])
 
 
 @pytest.mark.parametrize(

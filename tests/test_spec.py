@@ -337,8 +337,8 @@ def test_worst_joules_are_those_of_the_least_resistance() -> None:
     assert SPEC.worst_joules(ramp) == pytest.approx(5 * 3e-3 / 3 / 2000.0)
     both = multiply(SPEC, np.array([0.3, 0.6]), 1e-3)
     once = select(SPEC, 0, square(1.0, 1e-3), Purpose.READ)
-    parts = 2 * (0.3**2 + 0.6**2)
-    assert SPEC.worst_joules(both) == pytest.approx(parts * SPEC.worst_joules(once))
+    parts = 2 * (0.3**2 + 0.6**2)  # on lines that others share, a current may go round the resistors
+    assert SPEC.worst_joules(both) == pytest.approx(parts * SPEC.worst_joules(once) * 2000 / 900)
     assert SPEC.worst_joules(wait(SPEC, 1.0)) == 0.0
 
 

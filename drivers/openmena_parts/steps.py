@@ -11,7 +11,7 @@ neighbours on the row, whose columns nothing here can open, see half of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -85,6 +85,23 @@ def steps(pulse: Pulse, codes: Codes) -> list[Step]:
         ) from None
 
 
+def held(pulse: Pulse, codes: Codes) -> Pulse:
+    """The same pulse with all that the board holds meanwhile, which its neighbours' currents depend on."""
+    if not pulse.driven.any():
+        return pulse
+    everything = np.ones(2 * LINES, dtype=np.bool_)
+    volts = np.where(pulse.driven, pulse.volts, 0.0)
+    if pulse.purpose in (Purpose.READ, Purpose.INFER):
+        return replace(pulse, volts=volts, driven=everything)
+    row, column = _site(pulse)
+    if _alone(pulse):
+        across = volts[:, row] - volts[:, LINES + column]
+        volts[:, LINES + column] = np.maximum(-across / 2, codes.column_volts(0))
+        volts[:, row] = across + volts[:, LINES + column]
+    everything[:LINES] = np.arange(LINES) == row
+    return replace(pulse, volts=volts, driven=everything)
+
+
 def _look(level: Level, pulse: Pulse, codes: Codes) -> Step:
     rows, columns = level.volts[:LINES], level.volts[LINES:]
     if columns.any():
@@ -102,14 +119,18 @@ def _look(level: Level, pulse: Pulse, codes: Codes) -> Step:
 
 def _trains(pulse: Pulse, codes: Codes) -> list[Step]:
     row, column = _site(pulse)
-    alone = int(pulse.driven.sum()) == 2
-    made = [_train(level, row, column, alone, codes) for level in levels(pulse)]
+    made = [_train(level, row, column, _alone(pulse), codes) for level in levels(pulse)]
     trains = [step for step in made if isinstance(step, Train)]
     if len(trains) == 1:
         return [step for step in made for step in _repeated(step, pulse.repeats)]
     if len(made) * pulse.repeats > _MOST_TRAINS:
         raise Refused(f"{len(made)} levels, {pulse.repeats} times", allowed=f"{_MOST_TRAINS} trains at most")
     return made * pulse.repeats
+
+
+def _alone(pulse: Pulse) -> bool:
+    """Whether one row and one column are driven, so that only their difference counts."""
+    return int(pulse.driven.sum()) == 2
 
 
 def _site(pulse: Pulse) -> tuple[int, int]:

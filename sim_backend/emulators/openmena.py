@@ -16,6 +16,7 @@ from labctl.addressing import read_row
 from labctl.config import PositiveOhms, Section, Volts, build
 from labctl.errors import Refused
 from labctl.pulse import Bools, Floats, Pulse, Purpose
+from labctl.site_limits import SiteLimits
 from sim_backend.compact import CompactBoard
 from sim_backend.emulators.serving.instrument import Emulated
 from sim_backend.simulated import SimulatedSettings
@@ -55,7 +56,8 @@ class OpenMenaSettings(Section):
         model="yakopcic",  # with a threshold: looks are long, and those of the other models drift meanwhile
         rows=LINES,
         columns=LINES,
-        series=1085.0,
+        series=2085.0,
+        limits=SiteLimits(least_resistance_beside=7e3),
         switch=1e-3,
         sense=0.0,
     )
