@@ -64,8 +64,12 @@ class Sneak:
     def amps(self, number: int) -> float:
         """[A] the most, of either sign, that can flow through this one of the sites."""
         row, column, least = int(self._rows[number]), int(self._columns[number]), float(self._least[number])
-        sides = (self._up, self._down), (self._down, self._up)
-        return max(_most(a.left(ROWS, row, column), b.left(COLUMNS, column, row), least) for a, b in sides)
+        found = 0.0
+        for high, low in (self._up, self._down), (self._down, self._up):
+            most = _most(high.left(ROWS, row, column), low.left(COLUMNS, column, row), least)
+            across = float((high.highest[ROWS][:, row] + low.highest[COLUMNS][:, column]).max())
+            found = max(found, min(most, across / least))
+        return found
 
 
 ROWS, COLUMNS = 0, 1

@@ -18,6 +18,7 @@ from labctl.energy import Ledger
 from labctl.errors import BoardFault, Refused
 from labctl.pulse import Flag, Pulse, Purpose, Trace
 from labctl.report.characterization import PICTURES
+from labctl.report.lines import between
 from labctl.report.shown import Shown
 from labctl.report.style import house_style
 from labctl.session import run
@@ -188,4 +189,22 @@ def test_its_picture_names_what_was_found() -> None:
     with house_style():
         figure = PICTURES["lines"](shown)
     assert figure is not None
-    assert any("Rs 50 ohm" in text.get_text() or "Rs 50 Ω" in text.get_text() for text in figure.texts)
+    assert any("Rs 50.00 ± 0.01 Ω" in text.get_text() for text in figure.texts)
+    width = figure.bbox.width
+    assert all(text.get_window_extent().x1 <= width for text in figure.texts)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "told"),
+    [
+        (50.0527, 23e-6, "50.05 ± 0.01"),
+        (75.3, 0.41, "75.30 ± 0.41"),
+        (2.0, 3.3, "2.0 ± 3.3"),
+        (-0.001, 0.021, "-0.001 ± 0.021"),
+        (1234.5, 88.0, "1234 ± 88"),
+        (0.0, 0.0, "0.0000 ± 0.0001"),
+        (50.0, float("nan"), "50 ± unknown"),
+    ],
+)
+def test_a_figure_has_the_digits_that_its_error_is_worth(value: float, error: float, told: str) -> None:
+    assert between(value, error) == told

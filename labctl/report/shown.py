@@ -38,7 +38,7 @@ class Shown:
         """The site, as a person calls it."""
         return f"{self.spec.sites[self.site].dopant}, site {self.spec.label(self.site)}"
 
-    def sheet(self, width: float, height: float, subtitle: str) -> Figure:
-        """An empty figure [inches] with this step's heading and small print."""
+    def sheet(self, width: float, height: float, subtitle: str, of: str | None = None) -> Figure:
+        """An empty figure [inches] with this step's heading and small print, `of` the site if not told."""
         small = f"run {self.run} · {self.step} · bench {self.bench} · {len(self.rows)} rows"
-        return sheet(width, height, f"{self.procedure.title}: {self.label}", subtitle, small)
+        return sheet(width, height, f"{self.procedure.title}: {of or self.label}", subtitle, small)
