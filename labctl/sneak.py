@@ -8,6 +8,7 @@ all of them, so also for curved ones and open ones [ours]:
 * No line is higher than if it were fed by every site whose other line can be higher, through the least
   resistance, and drained by none. Lines bound each other in turn: begun with the highest source, each turn
   gives lower bounds that are as true, so that it matters not when one stops.
+* No more flows through a site, or down a line, than all sources together can give, or take.
 * A site that draws a current lowers its row and lifts its column. The most that it can draw is where what
   is left between them is that current times its least resistance.
 
@@ -50,9 +51,11 @@ class Sneak:
         siemens[self._rows, self._columns] = [1 / site.limits.feeding_ohms for site in places]
         halves = np.split(pulse.driven, [spec.rows]), np.split(spec.series(pulse.driven), [spec.rows])
         lines = [_Lines(*each) for each in zip(*halves, (siemens, siemens.T), strict=True)]
-        volts = np.split(_telling(np.where(pulse.driven, pulse.volts, 0.0)), [spec.rows], axis=1)
-        self._up = _Side(lines, volts, spec.wire_ohms)
-        self._down = _Side(lines, [-each for each in volts], spec.wire_ohms)
+        told = _telling(np.where(pulse.driven, pulse.volts, 0.0))
+        self._all = _all_amps(told[:, pulse.driven], spec.series(pulse.driven)[pulse.driven])
+        volts = np.split(told, [spec.rows], axis=1)
+        self._up = _Side(lines, volts, self._all, spec.wire_ohms)
+        self._down = _Side(lines, [-each for each in volts], self._all, spec.wire_ohms)
 
     def across(self) -> tuple[Floats, Floats]:
         """[V] lowest and highest that each site can see, from row to column, shape (sites,)."""
@@ -69,7 +72,7 @@ class Sneak:
             most = _most(high.left(ROWS, row, column), low.left(COLUMNS, column, row), least)
             across = float((high.highest[ROWS][:, row] + low.highest[COLUMNS][:, column]).max())
             found = max(found, min(most, across / least))
-        return found
+        return min(found, float(self._all.max()))
 
 
 ROWS, COLUMNS = 0, 1
@@ -96,11 +99,17 @@ class _Rise(NamedTuple):
 class _Side:
     """The highest that all lines can be at; with sources turned round, the lowest, likewise turned."""
 
-    def __init__(self, lines: Sequence[_Lines], volts: Sequence[Floats], wire: float) -> None:
+    def __init__(self, lines: Sequence[_Lines], volts: Sequence[Floats], most: Floats, wire: float) -> None:
+        """Sources [V] of rows and columns, (corners, lines) each, of which `most` [A] (corners,) can flow."""
         self._lines, self._volts, self._wire = lines, volts, wire
         sources = [np.where(mine.held, each, -np.inf) for mine, each in zip(lines, volts, strict=True)]
         top = np.hstack(sources).max(axis=1)[:, None]
-        self.highest = [np.repeat(top, each.shape[1], axis=1) for each in volts]
+        with np.errstate(invalid="ignore"):  # 0 ohm and no end of current
+            lifts = [(mine.ohms + wire) * most[:, None] for mine in lines]
+        self.highest = [
+            np.where(mine.held, np.fmin(each + lift, top), top)
+            for mine, each, lift in zip(lines, volts, lifts, strict=True)
+        ]
         """[V] (corners, lines) of rows and of columns; nothing is above the highest source."""
         spread, gain = float(np.ptp(np.hstack(volts), axis=1).max()), np.inf
         for _ in range(TURNS):
@@ -138,6 +147,14 @@ class _Side:
             lifted = np.where(held, rise + wire * (fed_amps - joined * volts), -np.inf)
             rise, lost = np.append(rise, lifted, axis=2), np.append(lost, lost + wire, axis=2)
         return _Rise(rise, lost)
+
+
+def _all_amps(volts: Floats, ohms: Floats) -> Floats:
+    """[A] (corners,) at most from all sources that give to all that take: no line is beyond their volts."""
+    above, below = volts - volts.min(axis=1)[:, None], volts.max(axis=1)[:, None] - volts
+    with np.errstate(divide="ignore", invalid="ignore"):
+        given, taken = (np.nansum(each / ohms, axis=1) for each in (above, below))
+    return np.minimum(given, taken)
 
 
 def _sums(values: Floats) -> Floats:

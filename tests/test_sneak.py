@@ -120,6 +120,14 @@ def test_half_selected_columns_feed_the_selected_row_past_its_resistor() -> None
     assert row / 1e3 > 4 * 0.8 / 11e3
 
 
+def test_no_site_gets_more_than_all_sources_give() -> None:
+    # one row at -0.4 V behind 4 kohm: 0.1 mA at most, also where 60 ohm of wire part columns from 75 ohm
+    spec = board(np.full((4, 4), 380.0), np.array([4e3] * 4 + [75.0] * 4), wire=20.0)
+    found = sneaking(spec, pulse(OPEN, -0.4, OPEN, OPEN, 0.0, 0.0, 0.0, 0.0))
+    assert max(found.amps(site) for site in range(16)) <= 0.4 / 4e3
+    assert max(found.across()[1][:4]) <= 1e-4 * (75 + 60) * (1 + 1e-9)  # no column is lower than 0.1 mA make it
+
+
 def test_neighbours_feed_as_they_are_known_to_be() -> None:
     ohms = np.array([10e3, 0.0, 0.0, 0.0, 0.0])
     spec = board(np.full((1, 4), 1e3), ohms, beside_ohms=20e3)
