@@ -9,7 +9,7 @@ DEMO ?= train examples/letters.toml --bench benches/network-cr-ngspice.toml
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/ready ## train the 9-3-1 network on the ngspice board
+demo: .venv/base ## train the 9-3-1 network on the ngspice board
 	.venv/bin/labctl $(DEMO)
 
 data: .venv/ready ## fetch the 10,000 digits that large networks are trained on
@@ -36,12 +36,15 @@ clean: ## remove what make made: the environment and the caches, never a run
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment knows its folder: in a checkout that was moved or copied, it is made ready again.
-ifneq "$(shell cat .venv/ready 2>/dev/null)" "$(CURDIR)"
-.PHONY: .venv/ready
+ifneq "$(shell cat .venv/base 2>/dev/null)" "$(CURDIR)"
+.PHONY: .venv/base
 endif
 
-.venv/ready: pyproject.toml tools/setup.sh
-	@sh tools/setup.sh
+.venv/base: pyproject.toml tools/setup.sh
+	@sh tools/setup.sh base
+
+.venv/ready: .venv/base
+	@sh tools/setup.sh ready
 
 .venv/peers: .venv/ready tools/peers.sh
 	@sh tools/peers.sh && touch $@ || echo "bench: other programs could not be installed; their rows say so" >&2

@@ -1,7 +1,10 @@
 #!/bin/sh
 # Make .venv ready to work, on a machine that has nothing but Python: `make` calls this when
-# pyproject.toml is newer than .venv/ready. Whatever the system lacks is installed with apt where
-# there is apt, in one call; elsewhere the message says which package to install.
+# pyproject.toml is newer than .venv/base, or that than .venv/ready. Whatever the system lacks is installed
+# with apt where there is apt, in one call; elsewhere the message says which package to install.
+#
+#   sh tools/setup.sh base    labctl itself: a demonstration, a bench
+#   sh tools/setup.sh ready   and all that tests and training for crossbars need: torch takes a minute
 #
 #   PYTHON          the interpreter to use; without it, the first of the usual names that is new enough
 #   LABCTL_NGSPICE  the ngspice library to load; without it, the one that the engine finds
@@ -28,7 +31,7 @@ has_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
 has_ngspice() { "$python" -P sim_backend/engine_child.py >/dev/null 2>&1; }
 
 # The scripts of a virtual environment name the folder that it was made in.
-moved() { test -e .venv/ready && test "$(cat .venv/ready)" != "$(pwd -P)"; }
+moved() { test -e .venv/base && test "$(cat .venv/base)" != "$(pwd -P)"; }
 
 apt_packages() {
     has_venv || "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
@@ -75,6 +78,12 @@ has_venv || venv_help
 has_ngspice || ngspice_help
 
 if moved || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then "$python" -m venv --clear .venv; fi
-say "setup: installing labctl and what it needs into .venv"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-pwd -P >.venv/ready
+case "${1:-ready}" in
+    base) what=. told= ;;
+    ready) what='.[test]' told=', and what its tests need,' ;;
+    *) fail "$1 is not to be had; base or ready is" ;;
+esac
+say "setup: installing labctl and what it needs$told into .venv"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable "$what"
+test -e .venv/base || pwd -P >.venv/base
+pwd -P >".venv/${1:-ready}"
