@@ -96,6 +96,7 @@ def test_sigma_and_arrays_are_varied_alone_around_the_technology() -> None:
         ('[sweep]\nsource = [0.1]\npoints = "diagonals"', "as many source as neuron"),
         ("[sweep]\ntiles = [[64, 1]]", "one column holds no weight"),
         ('[network]\nkind = "cnn"\nside = 30', "multiple of 4"),
+        ("[network]\nside = 28\nchannels = [8, 16]", "channels and side with kind = 'fcn'"),
         ('[network]\nkind = "cnn"\nside = 24', "28 or an even number more"),
         ("[network]\nhidden = [0]", "hidden"),
         ("[network]\nhidden = [20000, 20000]", "4.2e.08 weights.*allowed: 8e.07"),

@@ -55,6 +55,14 @@ class Network(Section):
     array: tuple[Count, Count] | None = None
     """Rows and columns of devices of the arrays that there are; left out: as large as the layers."""
 
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Network:
+        usual = type(self).model_fields
+        told = [name for name in ("channels", "side") if getattr(self, name) != usual[name].default]
+        if told and self.kind == "fcn":
+            raise ValueError(f"{' and '.join(told)} with kind = 'fcn'; allowed: with kind = 'cnn'")
+        return self
+
     @property
     def widths(self) -> tuple[int, ...]:
         """Of the fully connected layers before the last."""
