@@ -13,7 +13,15 @@ from torch import nn
 from labctl.aware.data import Data
 from labctl.aware.deploy import Deployed, deploy
 from labctl.aware.deploy_plans import Deploying, foreseen, placed, refuse_window, through_wires
-from labctl.aware.deployment import answers, effective, full_scales, layers_of, multiplied
+from labctl.aware.deployment import (
+    Kernel,
+    answers,
+    effective,
+    full_scales,
+    layers_of,
+    multiplied,
+    vectors_of,
+)
 from labctl.aware.layers import CrossbarConv2d, CrossbarLinear, on_chip
 from labctl.aware.technology import Technology
 from labctl.bench import Bench
@@ -54,6 +62,36 @@ def network(technology: Technology = TECHNOLOGY, *sizes: int, seed: int = 0) -> 
         layer.project()
         inner += [layer, nn.ReLU()]
     return nn.Sequential(nn.Flatten(), *inner[:-1])
+
+
+def convolutional(technology: Technology = TECHNOLOGY) -> nn.Sequential:
+    """Pictures of 6 x 2, padded to 8 x 4: two convolutions, each pooled, 4 channels of 2 x 1 remain."""
+    made = torch.Generator().manual_seed(3)
+    inner: list[nn.Module] = [
+        nn.ZeroPad2d(1),
+        CrossbarConv2d(1, 3, 3, technology, padding=1, generator=made),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        CrossbarConv2d(3, 4, 3, technology, padding=1, generator=made),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+        CrossbarLinear(8, 4, technology, generator=made),
+    ]
+    for layer in inner:
+        if isinstance(layer, CrossbarConv2d | CrossbarLinear):
+            with torch.no_grad():
+                layer.weight.mul_(2.0)
+            layer.project()
+    return nn.Sequential(*inner)
+
+
+def small(count: int = 40) -> Data:
+    """Pictures of 6 x 2, and the classes that the convolutional network gives them in software."""
+    drawn = np.random.default_rng(6).uniform(0, 1, (2 * count, 1, 6, 2)).astype(np.float32)
+    with torch.no_grad():
+        labels = convolutional(Technology())(torch.as_tensor(drawn)).argmax(1).numpy()
+    return Data(drawn[:count], labels[:count], drawn[count:], labels[count:])
 
 
 def pictures(inputs: int = 12, count: int = 40) -> Data:
@@ -100,6 +138,32 @@ def test_pieces_compute_what_the_network_computes(weights: Any, wire: float) -> 
     assert found.beyond == 0
 
 
+@pytest.mark.parametrize("weights", ["pairs", "reference"])
+def test_convolutions_compute_what_the_network_computes(weights: Any) -> None:
+    made = convolutional(TECHNOLOGY.model_copy(update={"weights": weights}))
+    layers, data = layers_of(made), small().test.astype(float)
+    by = multiplied(layers)
+    scales = full_scales(layers, data, 0.05, by)
+    found = answers(layers, data, scales, 0.05, by)
+    with torch.no_grad(), on_chip(made):
+        expected = made(torch.as_tensor(data, dtype=torch.float32)).numpy()
+    assert found.outputs == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert found.beyond == 0
+    halved = answers(layers, data, [scale / 2 for scale in scales], 0.05, by)
+    assert halved.outputs == pytest.approx(found.outputs)
+    assert halved.beyond == 40  # each of them has a pixel above a half
+
+
+def test_a_kernel_by_hand() -> None:
+    # 2 x 2 over 2 x 3, no padding: two places, and what it covers row by row
+    kernel = Kernel(2, 0)
+    found = kernel.patches(np.array([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]]))
+    assert found.tolist() == [[[1, 2, 4, 5], [2, 3, 5, 6]]]
+    outputs = np.array([[10.0, 11.0], [20.0, 21.0]])  # of each place, two channels
+    assert kernel.pictures(outputs, (1, 1, 2, 3)).tolist() == [[[[10, 20]], [[11, 21]]]]
+    assert vectors_of(layers_of(convolutional()), small().test[0].astype(float)) == (8 * 4, 4 * 2, 1)
+
+
 def test_a_layer_on_one_array_by_hand() -> None:
     technology = Technology(source=100.0, neuron=0.0)
     made = network(technology, 3, 2)
@@ -141,7 +205,8 @@ def test_levels_are_those_of_the_technology() -> None:
 def test_other_networks_are_refused() -> None:
     convolution = nn.Sequential(CrossbarConv2d(1, 2, 3, TECHNOLOGY), nn.Flatten())
     bent = nn.Sequential(*network()[:-2], nn.Tanh(), *network()[-1:])
-    for one in (convolution, bent, nn.Sequential()):
+    straight = nn.Sequential(*network()[:-2], *network()[-1:])
+    for one in (convolution, bent, straight, nn.Sequential()):
         with pytest.raises(Refused, match="cannot be put on arrays"):
             layers_of(one)
 
@@ -208,6 +273,27 @@ def test_chips_answer_what_was_predicted(finished: tuple[Deployed, Path]) -> Non
     assert abs(found.measured - found.meant) <= 2
     assert not found.missed
     assert (found.arrays, found.devices) == (2 * 2 + 1, 12 * 12 + 6 * 8)
+
+
+def test_convolutions_on_chips_answer_what_was_predicted(bench: Bench, tmp_path: Path) -> None:
+    told = list[tuple[int, int]]()
+    found = deploy(
+        convolutional(),
+        small(),
+        [bench],
+        tmp_path,
+        "d",
+        pictures=12,
+        chips=2,
+        told=lambda *count: told.append(count),
+    )
+    assert found.agreeing == found.pictures == 12
+    assert found.measured == found.predicted
+    vectors = [32 * 2, 8 * 4, 1]  # places, by arrays: 9 x 6, 27 x 8 and 8 x 8 devices in tiles of 8 x 8
+    assert found.arrays == 2 + 4 + 1
+    assert found.bill.inference.pulses == 12 * sum(vectors)
+    assert found.bill.picture_joules == pytest.approx(found.bill.inference.joules / 12)
+    assert told[-1] == (found.devices + 12 * sum(vectors),) * 2
 
 
 def test_the_page_says_what_was_measured_and_predicted(finished: tuple[Deployed, Path]) -> None:

@@ -32,6 +32,7 @@ from labctl.aware.deployment import (
     full_scales,
     layers_of,
     multiplied,
+    vectors_of,
 )
 from labctl.aware.layers import crossbars
 from labctl.aware.networks import weights_of
@@ -107,7 +108,9 @@ def deploy(
     folder = run_folder(base, name)
     about = {"network": digest_of(weights_of(network)), "technology": dump(technology), "how": dump(how)}
     _begin(folder, {**about, "benches": [about_bench(bench) for bench in benches]})
-    total = sum(piece.targets.size for piece in pieces) + len(asked.test) * len(pieces)
+    vectors = vectors_of(layers, _values(asked.test[:1])[0])
+    each = sum(vectors[piece.layer] for piece in pieces)
+    total = sum(piece.targets.size for piece in pieces) + len(asked.test) * each
     with ExitStack() as stack:
         arrays = [
             stack.enter_context(Array(piece, bench, folder, about, technology.wire, how))
@@ -153,7 +156,7 @@ class _Chips:
             read.append(_known(array, siemens))
             missed += failed
         ideal = multiplied(self._layers)
-        scales = full_scales(self._layers, _flat(asked.train[:SCALED_BY]), self._how.read_volts, ideal)
+        scales = full_scales(self._layers, _values(asked.train[:SCALED_BY]), self._how.read_volts, ideal)
         predicted, meant, measured = (
             self._answers(asked, scales, by) for by in (multiplied(self._layers, read), ideal, self._ask)
         )
@@ -173,11 +176,11 @@ class _Chips:
             missed=tuple(missed),
             beyond=measured.beyond,
             scales=scales,
-            bill=bill_of(self._arrays),
+            bill=bill_of(self._arrays, vectors_of(self._layers, _values(asked.test[:1])[0])),
         )
 
     def _answers(self, asked: Data, scales: Sequence[float], by: Multiply) -> Answers:
-        return answers(self._layers, _flat(asked.test), scales, self._how.read_volts, by)
+        return answers(self._layers, _values(asked.test), scales, self._how.read_volts, by)
 
     def _ask(self, piece: Piece, volts: Floats) -> Floats:
         return self._arrays[piece.number].multiplied(volts, self._count, self._stop)
@@ -188,8 +191,8 @@ def _known(array: Array, siemens: Floats) -> Floats:
     return np.where(np.isfinite(siemens), siemens, array.piece.targets)
 
 
-def _flat(pictures: NDArray[np.float32]) -> Floats:
-    return pictures.reshape(len(pictures), -1).astype(np.float64)
+def _values(pictures: NDArray[np.float32]) -> Floats:
+    return pictures.astype(np.float64)
 
 
 def _asked(data: Data, pictures: int) -> Data:

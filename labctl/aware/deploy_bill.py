@@ -37,18 +37,18 @@ class Bill:
     """[s] for one picture, with all arrays of a layer at once; link not counted."""
 
 
-def bill_of(arrays: Sequence[Array]) -> Bill:
+def bill_of(arrays: Sequence[Array], vectors: Sequence[int]) -> Bill:
     """From the ledgers of all arrays. Pictures that were asked before a run died are in the sums.
 
-    A picture is one pulse on every array, and takes the mean of each.
+    A picture is so many `vectors` on every array of a layer, one after the other, each of the array's mean.
     """
     programming = _cost(array.ledger.total(purpose=one) for array in arrays for one in PROGRAMMING)
     asked = [array.ledger.total(purpose=Purpose.INFER) for array in arrays]
     joules, layers = 0.0, dict[int, float]()
     for array, entry in zip(arrays, asked, strict=True):
-        pulses = max(entry.pulses, 1)
-        joules += float(entry.joules[0]) / pulses
-        each = float(entry.seconds[1] + entry.seconds[2]) / pulses
+        share = vectors[array.piece.layer] / max(entry.pulses, 1)
+        joules += float(entry.joules[0]) * share
+        each = float(entry.seconds[1] + entry.seconds[2]) * share
         layers[array.piece.layer] = max(layers.get(array.piece.layer, 0.0), each)
     return Bill(programming, _cost(asked), joules, sum(layers.values()))
 
