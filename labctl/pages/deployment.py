@@ -44,7 +44,7 @@ def _accuracies(found: Deployed) -> Table:
         ("predicted from the conductances read back", _percent(found.predicted, of)),
         ("predicted with every device at its target", _percent(found.meant, of)),
         (f"predicted of {len(drawn)} chips as the technology draws them", spread),
-        ("in software", _percent(found.software, of)),
+        ("the same weights in software, without the circuit", _percent(found.software, of)),
     ]
     return Table(("", "right"), rows)
 
