@@ -26,9 +26,9 @@ class Limits:
     least_ohms: float = math.inf
     """[ohm] least resistance that the site could have; the current is worked out with it."""
     beside_ohms: float = math.inf
-    """[ohm] the same while another site is driven whose lines it shares; inf: `least_ohms`.
+    """[ohm] the same while it sees no more than 0.6 of what others on its lines see; inf: `least_ohms`.
 
-    Through so much it can feed that other one (`labctl.sneak`).
+    Through so much it can feed them (`labctl.sneak`). No absolute maximum says it: who knows the array does.
     """
     seconds: float = 100.0
     """[s] longest single pulse that programs, resets, reads or infers."""

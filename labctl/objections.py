@@ -6,8 +6,8 @@ slow; they are written so that a NaN fails every one of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def _harmful(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
     if len(exposed) == 0:
         return
     look = _among_currents if spec.shared(pulse.driven) else _of_one_current
-    (low, high), loop = look(spec, pulse, exposed)
+    low, high, volts, ohms = look(spec, pulse, exposed)
     for number, index in enumerate(map(int, exposed)):
         limits, name = spec.sites[index].limits, spec.label(index)
         if not (limits.low_volts <= low[number] and high[number] <= limits.high_volts):
@@ -110,39 +110,36 @@ def _harmful(spec: Spec, pulse: Pulse) -> Iterator[tuple[str, str]]:
                 f"{peak:.6g} V across site {name}",
                 f"{limits.low_volts:.6g} V to {limits.high_volts:.6g} V",
             )
-        volts, ohms = loop(number)
-        if not volts <= limits.amps * ohms:
+        if not volts[number] <= limits.amps * ohms[number]:
             yield (
-                f"{volts / ohms:.6g} A through site {name} if it had {limits.least_ohms:.6g} ohm",
+                f"{volts[number] / ohms[number]:.6g} A through site {name} if it had"
+                f" {limits.least_ohms:.6g} ohm",
                 f"{limits.amps:.6g} A ({spec.sites[index].dopant})",
             )
         if not pulse.seconds[-1] <= limits.seconds:
             yield f"{pulse.seconds[-1]:.6g} s on site {name}", f"{limits.seconds:.6g} s"
 
 
-Loop = Callable[[int], tuple[float, float]]
-"""[V] and [ohm] of the highest current of one of the sites."""
+Look: TypeAlias = tuple[Floats, Floats, Floats, Floats]
+"""Of sites, (sites,): lowest and highest [V] that they see; [V] and [ohm] of their highest current."""
 
 
-def _of_one_current(spec: Spec, pulse: Pulse, exposed: Indices) -> tuple[tuple[Floats, Floats], Loop]:
-    """Lowest and highest volts of sites that have their lines to themselves, and their loops."""
+def _of_one_current(spec: Spec, pulse: Pulse, exposed: Indices) -> Look:
+    """Of sites that no current goes round."""
     across, ohms = spec.across(pulse, exposed), spec.loop_ohms(pulse.driven, exposed)
     rails = np.array([spec.rails(pulse.driven, index) for index in map(int, exposed)])
     low, high = np.minimum(across.min(axis=0), rails[:, 0]), np.maximum(across.max(axis=0), rails[:, 1])
     low = np.where(spec.loose(pulse.driven, exposed), np.minimum(low, -high), low)
-    return (low, high), lambda number: (max(-low[number], high[number]), float(ohms[number]))
+    return low, high, np.maximum(-low, high), ohms
 
 
-def _among_currents(spec: Spec, pulse: Pulse, exposed: Indices) -> tuple[tuple[Floats, Floats], Loop]:
-    """The same of sites that share lines. A closer look is for those that a quick one leaves in doubt."""
-    sneak = Sneak(spec, pulse, exposed)
+def _among_currents(spec: Spec, pulse: Pulse, exposed: Indices) -> Look:
+    """Of sites that share lines. A closer look is for those that a quick one leaves in doubt."""
+    sneak, limits = Sneak(spec, pulse, exposed), [spec.sites[index].limits for index in map(int, exposed)]
+    least, amps = (np.array([getattr(each, name) for each in limits]) for name in ("least_ohms", "amps"))
     low, high = sneak.across()
-
-    def loop(number: int) -> tuple[float, float]:
-        limits = spec.sites[int(exposed[number])].limits
-        volts = max(-float(low[number]), float(high[number]))
-        if not volts <= limits.amps * limits.least_ohms:
-            volts = sneak.amps(number) * limits.least_ohms / ROUNDED
-        return volts, limits.least_ohms
-
-    return (low, high), loop
+    volts = np.maximum(-low, high)
+    doubtful = np.flatnonzero(~(volts <= amps * least))
+    if len(doubtful):
+        volts[doubtful] = sneak.amps(doubtful) * least[doubtful] / ROUNDED
+    return low, high, volts, least

@@ -17,7 +17,7 @@ class SiteLimits(Section):
     least_resistance: PositiveOhms | None = None
     """That the devices could have; a dopant that labctl does not know needs it, and `current`."""
     least_resistance_beside: PositiveOhms | None = None
-    """The same while another device is driven that it shares a line with: as much as it can feed that one."""
+    """The same while it sees at most 0.6 of the volts of a pulse: through so much it feeds others."""
     longest_pulse: PositiveSeconds = 0.2
     energy: Joules = 1e-3
 
