@@ -82,9 +82,10 @@ class Sneak:
         rows, columns, least = self._rows[numbers], self._columns[numbers], self._least[numbers]
         found = np.zeros(len(numbers))
         for high, low in (self._up, self._down), (self._down, self._up):
-            most = _most(high.left(ROWS, rows, columns), low.left(COLUMNS, columns, rows), least)
-            across = (high.highest[ROWS][:, rows] + low.highest[COLUMNS][:, columns]).max(axis=0)
-            found = np.maximum(found, np.minimum(most, across / least))
+            above = high.left(ROWS, rows, columns), high.still(ROWS, rows)
+            below = low.left(COLUMNS, columns, rows), low.still(COLUMNS, columns)
+            most = [_most(one, other, least) for one in above for other in below]
+            found = np.maximum(found, np.min(most, axis=0))
         return np.minimum(found, self._all.max())
 
     def _sides(self, feeding: Floats) -> tuple[_Side, _Side]:
@@ -162,6 +163,11 @@ class _Side:
         siemens[siemens <= NONE * whole[mine].sum(axis=1)[:, None]] = 0.0
         amps = fed.amps[:, mine] - np.where(after, (own * height)[:, :, None], 0.0)
         return self._risen(half, mine, amps, siemens)
+
+    def still(self, half: int, mine: Indices) -> _Rise:
+        """What each of `mine` is at, whatever is drawn."""
+        volts = self.highest[half][:, mine, None]
+        return _Rise(volts, np.zeros_like(volts))
 
     def _turn(self, half: int) -> float:
         """[V] by which bounds of this half come down where those of the other half stand."""
