@@ -334,11 +334,25 @@ def test_a_sweep_over_nothing_is_refused(here: Path, capsys: pytest.CaptureFixtu
     assert "nothing.toml" in refused(capsys, "aware", "train", "nothing.toml")
 
 
-def test_without_torch_it_says_what_to_install(
-    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "[aware]" in refused(capsys, "aware", "train", "small.toml")
+@pytest.mark.parametrize(
+    "told",
+    [
+        ["train", "small.toml"],
+        ["sweep", "small.toml"],
+        ["evaluate", "r"],
+        ["deploy", "r", "--bench", "bench.toml"],
+    ],
+    ids=lambda told: told[0],
+)
+def test_without_torch_it_says_what_to_install(here: Path, told: list[str]) -> None:
+    code = "import sys\nsys.modules['torch'] = None\nfrom labctl.cli import run\n"
+    code += f"sys.exit(run(['aware', *{told!r}]))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "pip install '.[aware]'" in ended.stderr
+    assert not Path("runs").exists()
 
 
 def test_a_damaged_record_is_refused_and_listed(

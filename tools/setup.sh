@@ -3,8 +3,8 @@
 # pyproject.toml is newer than .venv/base, or that than .venv/ready. Whatever the system lacks is installed
 # with apt where there is apt, in one call; elsewhere the message says which package to install.
 #
-#   sh tools/setup.sh base    labctl itself: a demonstration, a bench
-#   sh tools/setup.sh ready   and all that tests and training for crossbars need: torch takes a minute
+#   sh tools/setup.sh base    labctl and all its extras but `aware`, whose torch takes a minute
+#   sh tools/setup.sh ready   that too, and what the tests need
 #
 #   PYTHON          the interpreter to use; without it, the first of the usual names that is new enough
 #   LABCTL_NGSPICE  the ngspice library to load; without it, the one that the engine finds
@@ -79,7 +79,7 @@ has_ngspice || ngspice_help
 
 if moved || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then "$python" -m venv --clear .venv; fi
 case "${1:-ready}" in
-    base) what=. told= ;;
+    base) what='.[fast,discovery,cluster]' told= ;;
     ready) what='.[test]' told=', and what its tests need,' ;;
     *) fail "$1 is not to be had; base or ready is" ;;
 esac

@@ -141,13 +141,13 @@ def go_on(base: Path, name: str, as_json: bool) -> int:
 
 def _begun(path: Path, what: What, name: str | None, runs: Path, as_json: bool) -> str:
     """Make its folder, when all that can be refused was; its name."""
+    file = _read(path, what)
+    _refuse_without_torch()
     from labctl.aware import data
     from labctl.aware.record import AwareRecord, digest_of
     from labctl.aware.sweep import check_start
     from labctl.running import new_name
 
-    file = _read(path, what)
-    _refuse_without_torch()
     pictures = digest_of(vars(data.load(file.data, path.parent)))
     check_start(file, what, path.parent, pictures)
     called = name or new_name(file.name, runs, datetime.now(UTC))
