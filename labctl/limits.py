@@ -25,10 +25,12 @@ class Limits:
     """[A] highest current, reached through the series resistors into `least_ohms`."""
     least_ohms: float = math.inf
     """[ohm] least resistance that the site could have; the current is worked out with it."""
-    beside_ohms: float = math.inf
-    """[ohm] the same while it sees no more than 0.6 of what others on its lines see; inf: `least_ohms`.
+    quiet_volts: float = math.inf
+    """[V] and the next: a site that sees no more than this has at least `quiet_ohms`."""
+    quiet_ohms: float = math.inf
+    """[ohm] through which it feeds others on its lines then (`labctl.sneak`); inf: nobody says, `least_ohms`.
 
-    Through so much it can feed them (`labctl.sneak`). No absolute maximum says it: who knows the array does.
+    No absolute maximum says it: whoever knows the array does.
     """
     seconds: float = 100.0
     """[s] longest single pulse that programs, resets, reads or infers."""
@@ -41,7 +43,8 @@ class Limits:
             self.low_volts <= 0.0 <= self.high_volts
             and self.amps > 0
             and self.least_ohms > 0
-            and self.beside_ohms > 0
+            and self.quiet_volts > 0
+            and self.quiet_ohms > 0
             and self.seconds > 0
             and self.joules > 0
         )
@@ -58,15 +61,11 @@ class Limits:
             high_volts=min(self.high_volts, other.high_volts),
             amps=min(self.amps, other.amps),
             least_ohms=min(self.least_ohms, other.least_ohms),
-            beside_ohms=min(self.beside_ohms, other.beside_ohms),
+            quiet_volts=min(self.quiet_volts, other.quiet_volts),
+            quiet_ohms=min(self.quiet_ohms, other.quiet_ohms),
             seconds=min(self.seconds, other.seconds),
             joules=min(self.joules, other.joules),
         )
-
-    @property
-    def feeding_ohms(self) -> float:
-        """[ohm] least resistance through which it feeds the sites that it shares lines with."""
-        return self.least_ohms if self.beside_ohms == math.inf else self.beside_ohms
 
 
 @dataclass(frozen=True, slots=True)

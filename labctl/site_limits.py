@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from labctl.config import Amps, Joules, PositiveOhms, PositiveSeconds, Section, Volts
+from pydantic import model_validator
+
+from labctl.config import Amps, Joules, PositiveOhms, PositiveSeconds, PositiveVolts, Section, Volts
 from labctl.limits import Limits
 
 
@@ -16,10 +18,20 @@ class SiteLimits(Section):
     current: Amps | None = None
     least_resistance: PositiveOhms | None = None
     """That the devices could have; a dopant that labctl does not know needs it, and `current`."""
-    least_resistance_beside: PositiveOhms | None = None
-    """The same while it sees at most 0.6 of the volts of a pulse: through so much it feeds others."""
+    quiet_voltage: PositiveVolts | None = None
+    """Up to which a device is known to have `quiet_resistance` or more; both or neither."""
+    quiet_resistance: PositiveOhms | None = None
+    """Through which it then feeds others on its lines; left out, through `least_resistance`."""
     longest_pulse: PositiveSeconds = 0.2
     energy: Joules = 1e-3
+
+    @model_validator(mode="after")
+    def _both(self) -> SiteLimits:
+        if (self.quiet_voltage is None) != (self.quiet_resistance is None):
+            raise ValueError(
+                "quiet_voltage and quiet_resistance say something together; allowed: both, or neither"
+            )
+        return self
 
     def limits(self) -> Limits:
         """The same as the seam takes them; what is not given does not narrow."""
@@ -28,7 +40,8 @@ class SiteLimits(Section):
             high_volts=self.high,
             amps=math.inf if self.current is None else self.current,
             least_ohms=math.inf if self.least_resistance is None else self.least_resistance,
-            beside_ohms=math.inf if self.least_resistance_beside is None else self.least_resistance_beside,
+            quiet_volts=math.inf if self.quiet_voltage is None else self.quiet_voltage,
+            quiet_ohms=math.inf if self.quiet_resistance is None else self.quiet_resistance,
             seconds=self.longest_pulse,
             joules=self.energy,
         )

@@ -39,8 +39,6 @@ CLOSE = 1e-4
 """Of the spread of all sources: a turn that gains less is the last."""
 DIGITS = 12
 """Corners that differ by a factor alone, to so many digits, are one: the highest counts."""
-BESIDE = 0.6
-"""Of the highest voltage between two sources: a site that can see no more is one beside those driven."""
 TOGETHER = 1 << 22
 """Numbers in a part of what is worked out at once: 32 MB."""
 
@@ -59,11 +57,11 @@ class Sneak:
         self._split = spec.rows
         self._all = _all_amps(self._told[:, pulse.driven], self._ohms[pulse.driven])
         self._up, self._down = self._sides(self._least)
-        feeding = np.array([site.limits.feeding_ohms for site in places])
-        if not np.array_equal(feeding, self._least):
+        quiet = np.array([(site.limits.quiet_volts, site.limits.quiet_ohms) for site in places])
+        if np.isfinite(quiet[:, 1]).any():
             low, high = self.across()
-            beside = np.maximum(-low, high) <= BESIDE * np.ptp(self._told[:, pulse.driven], axis=1).max()
-            self._up, self._down = self._sides(np.where(beside, feeding, self._least))
+            still = (np.maximum(-low, high) <= quiet[:, 0]) & np.isfinite(quiet[:, 1])
+            self._up, self._down = self._sides(np.where(still, quiet[:, 1], self._least))
 
     def across(self) -> tuple[Floats, Floats]:
         """[V] lowest and highest that each site can see, from row to column, shape (sites,)."""

@@ -82,6 +82,8 @@ class Spec:
             raise Refused(f"{self.name}: {len(self.series_ohms)} series resistances for {self.lines} lines")
         if not all(0 <= ohms < math.inf for ohms in self.series_ohms):
             raise Refused(f"{self.name}: series resistances of {self.series_ohms} ohm", allowed="0 or more")
+        if not 0 <= self.wire_ohms < math.inf:
+            raise Refused(f"{self.name}: wires of {self.wire_ohms} ohm", allowed="0 or more")
         for site in self.sites:
             if not (0 <= site.row < self.rows and 0 <= site.column < self.columns):
                 raise Refused(f"{self.name}: site ({site.row}, {site.column}) is on no line of this board")

@@ -49,7 +49,7 @@ PASSED_OVER = {
 
 def board_at(address: str, **settings: Any) -> OpenMenaBoard:
     limits = {"low": "-0.45 V", "high": "0.45 V", "longest_pulse": "4 s"}
-    limits["least_resistance_beside"] = "7 kohm"
+    limits |= {"quiet_voltage": "0.23 V", "quiet_resistance": "7 kohm"}
     table = {"address": address, "sense": "32 kohm", "series": "2085 ohm", "limits": limits} | settings
     return OpenMenaBoard(build(table, OpenMenaSettings, "test"))
 

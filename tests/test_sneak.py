@@ -15,7 +15,7 @@ from labctl.errors import LimitExceeded
 from labctl.limits import Limits
 from labctl.parts import Site
 from labctl.pulse import Floats, Pulse, Purpose
-from labctl.sneak import BESIDE, Sneak
+from labctl.sneak import Sneak
 from labctl.spec import Spec
 
 OPEN = float("nan")
@@ -133,7 +133,7 @@ def test_no_site_gets_more_than_all_sources_give() -> None:
 
 def test_neighbours_feed_as_they_are_known_to_be() -> None:
     ohms = np.array([10e3, 0.0, 0.0, 0.0, 0.0])
-    spec = board(np.full((1, 4), 1e3), ohms, beside_ohms=20e3)
+    spec = board(np.full((1, 4), 1e3), ohms, quiet_volts=0.41, quiet_ohms=20e3)
     row = (0.8 / 10e3 + 3 * 0.4 / 20e3) / (1 / 10e3 + 3 / 20e3 + 1 / 1e3)
     assert sneaking(spec, pulse(0.8, 0.0, 0.4, 0.4, 0.4)).amps(np.arange(1))[0] == pytest.approx(
         row / 1e3, rel=1e-9
@@ -171,9 +171,10 @@ def test_no_device_sees_more_than_the_bounds(data: st.DataObject) -> None:
     draw = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     least = draw.choice([380.0, 1000.0, 5000.0], (rows, columns))
     least[draw.random((rows, columns)) < data.draw(st.sampled_from([0.0, 0.0, 0.3]))] = np.nan
-    beside = data.draw(st.sampled_from([0.0, 0.0, 4000.0])) or np.inf
+    quiet = data.draw(st.sampled_from([0.0, 0.0, 4000.0])) or np.inf
+    below = data.draw(st.sampled_from([0.2, 0.5, 0.8]))
     held, one = np.isfinite(levels), pulse(*(levels * draw.choice([1.0, 0.7], lines)))
-    spec = board(least, ohms, wire, isolating, beside_ohms=beside)
+    spec = board(least, ohms, wire, isolating, quiet_volts=below, quiet_ohms=quiet)
     exposed = spec.exposed(one)
     if held.sum() < 2 or len(exposed) == 0:
         return
@@ -188,11 +189,11 @@ def test_no_device_sees_more_than_the_bounds(data: st.DataObject) -> None:
         )
         siemens[there] = part / least[there]
         volts = device_volts(siemens, np.where(held, one.volts[0], OPEN), ohms, wire)
-        for _ in range(10 * np.isfinite(beside)):  # who sees little is as its keeper says
-            little = (np.abs(volts) <= BESIDE * spread) & (siemens > 1 / beside)
-            siemens[little] = 1 / beside
+        for _ in range(10 * np.isfinite(quiet)):  # who sees little is as its keeper says
+            little = (np.abs(volts) <= below) & (siemens > 1 / quiet)
+            siemens[little] = 1 / quiet
             volts = device_volts(siemens, np.where(held, one.volts[0], OPEN), ohms, wire)
-        if np.any((np.abs(volts) <= BESIDE * spread) & (siemens > 1 / beside)):
+        if np.any((np.abs(volts) <= below) & (siemens > 1 / quiet)):
             continue
         seen, amps = volts[there], np.abs(volts * siemens)[there]
         assert np.all(seen <= high + CLOSE)
@@ -217,7 +218,7 @@ def test_lines_that_nothing_is_on_do_not_hide_the_others() -> None:
 
 def test_a_site_that_is_driven_as_hard_is_no_neighbour() -> None:
     # both see 0.5 V at the terminals, and with the row's 10 kohm out of the way both carry 1 V over 760 ohm
-    spec = board(np.full((1, 2), 380.0), np.array([10e3, 0.0, 0.0]), beside_ohms=7e3)
+    spec = board(np.full((1, 2), 380.0), np.array([10e3, 0.0, 0.0]), quiet_volts=0.4, quiet_ohms=7e3)
     assert sneaking(spec, pulse(0.0, -0.5, 0.5)).amps(np.arange(2)) == pytest.approx([1 / 760] * 2, rel=0.03)
 
 

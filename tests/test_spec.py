@@ -305,6 +305,8 @@ def test_the_quick_look_never_lets_through_what_the_rules_refuse(
         ({"series_ohms": (1.0, math.nan, 1.0, 1.0)}, "nan"),
         ({"series_ohms": (1.0, -1.0, 1.0, 1.0)}, "-1.0"),
         ({"series_ohms": (1.0, math.inf, 1.0, 1.0)}, "inf"),
+        ({"wire_ohms": -500.0}, "wires of -500.0 ohm"),
+        ({"wire_ohms": math.nan}, "wires of nan ohm"),
         ({"sites": (replace(SITES[0], row=2),)}, "on no line"),
         ({"sites": (replace(SITES[0], column=-1),)}, "on no line"),
         ({"sites": (SITES[0], SITES[0])}, "two sites at one crossing"),

@@ -57,7 +57,7 @@ class OpenMenaSettings(Section):
         rows=LINES,
         columns=LINES,
         series=2085.0,
-        limits=SiteLimits(least_resistance_beside=7e3),
+        limits=SiteLimits(quiet_voltage=0.23, quiet_resistance=7e3),
         switch=1e-3,
         sense=0.0,
     )
