@@ -28,9 +28,7 @@ class SiteLimits(Section):
     @model_validator(mode="after")
     def _both(self) -> SiteLimits:
         if (self.quiet_voltage is None) != (self.quiet_resistance is None):
-            raise ValueError(
-                "quiet_voltage and quiet_resistance say something together; allowed: both, or neither"
-            )
+            raise ValueError("quiet_voltage or quiet_resistance alone; allowed: both, or neither")
         return self
 
     def limits(self) -> Limits:

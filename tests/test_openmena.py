@@ -266,6 +266,7 @@ def test_columns_that_it_holds_feed_the_row_and_are_counted() -> None:
     [
         ({"limits": {"low": "-0.45 V", "high": "1 V", "longest_pulse": "4 s"}}, "0.95"),
         ({"limits": {"low": "-0.45 V", "high": "0.45 V", "longest_pulse": "0.2 s"}}, "0.9 s"),
+        ({"limits": {"quiet_voltage": "0.2 V"}}, "both, or neither"),
     ],
 )
 def test_limits_that_it_cannot_keep_are_told_when_it_is_made(changes: dict[str, Any], told: str) -> None:

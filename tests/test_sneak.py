@@ -218,8 +218,15 @@ def test_lines_that_nothing_is_on_do_not_hide_the_others() -> None:
 
 def test_a_site_that_is_driven_as_hard_is_no_neighbour() -> None:
     # both see 0.5 V at the terminals, and with the row's 10 kohm out of the way both carry 1 V over 760 ohm
-    spec = board(np.full((1, 2), 380.0), np.array([10e3, 0.0, 0.0]), quiet_volts=0.4, quiet_ohms=7e3)
+    ohms = np.array([10e3, 0.0, 0.0])
+    known = {"quiet_volts": 0.4, "quiet_ohms": 7e3}
+    spec = board(np.full((1, 2), 380.0), ohms, **known)
     assert sneaking(spec, pulse(0.0, -0.5, 0.5)).amps(np.arange(2)) == pytest.approx([1 / 760] * 2, rel=0.03)
+    # nor does a device become one where another line is driven harder
+    least = np.array([[380.0, 380.0, np.nan], [np.nan, np.nan, 10e3]])
+    wider = board(least, np.array([10e3, 0.0, 0.0, 0.0, 0.0]), **known)
+    found = sneaking(wider, pulse(0.0, 0.9, -0.5, 0.5, -0.9))
+    assert found.amps(np.arange(2)) == pytest.approx([1 / 760] * 2, rel=0.03)
 
 
 def test_signs_that_cancel_lift_no_column() -> None:
