@@ -486,6 +486,7 @@ def test_fault_45_no_process_no_file_and_no_descriptor_stays(
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
     monkeypatch.setattr("tempfile.tempdir", None)
+    gc.collect()  # what earlier tests left to it
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for trouble in ("", "fault", "crash"):
         with lamp(tmp_path, trouble) as board, suppress(Misbehaved):
