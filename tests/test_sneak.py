@@ -15,8 +15,9 @@ from labctl.errors import LimitExceeded
 from labctl.limits import Limits
 from labctl.parts import Site
 from labctl.pulse import Floats, Pulse, Purpose
-from labctl.sneak import Sneak
+from labctl.sneak import Sneak, _most, _Rise  # pyright: ignore[reportPrivateUsage]
 from labctl.spec import Spec
+from tests.boards import compact
 
 OPEN = float("nan")
 CLOSE = 1e-6
@@ -131,6 +132,24 @@ def test_no_site_gets_more_than_all_sources_give() -> None:
     assert lowest_column >= -1e-4 * (75 + 60) * (1 + 1e-9)
 
 
+def test_a_lone_sink_takes_what_its_resistor_lets_it() -> None:
+    # 1 V on row 0 and column 0 without ohms, column 1 open: all ends in row 1, behind 1 kohm at 0 V
+    spec = board(np.full((2, 2), 500.0), np.array([0.0, 1e3, 0.0, 0.0]))
+    found = sneaking(spec, pulse(1.0, 0.0, 1.0, OPEN)).amps(np.arange(4))
+    assert found.max() == pytest.approx(1e-3, rel=1e-9)
+
+
+def test_what_is_no_number_bounds_nothing() -> None:
+    nothing, one = np.full((1, 2, 3), np.nan), np.ones((1, 2, 3))
+    assert _most(_Rise(nothing, one), _Rise(one, one), np.full(2, 1e3)).tolist() == [np.inf, np.inf]
+
+
+def test_a_simulated_board_says_what_its_wires_are() -> None:
+    sizes = {"rows": 3, "columns": 5, "wire": "20 ohm"}
+    assert compact("crossbar-4x4", **sizes).spec.wire_ohms == 80.0  # four segments between five columns
+    assert compact("crossbar-4x4", wire="0 ohm").spec.wire_ohms == 0.0
+
+
 def test_neighbours_feed_as_they_are_known_to_be() -> None:
     ohms = np.array([10e3, 0.0, 0.0, 0.0, 0.0])
     spec = board(np.full((1, 4), 1e3), ohms, quiet_volts=0.41, quiet_ohms=20e3)
@@ -237,6 +256,8 @@ def test_signs_that_cancel_lift_no_column() -> None:
     lifted = 16 * 0.1 / 10380 / (1 / 75 + 16 / 10380)
     assert found.across()[1].max() <= 0.1 + lifted * (1 + 1e-9)
     assert found.amps(np.arange(1))[0] < 0.3e-3
+    twice = sneaking(spec, pulse(*(2 * volts), *[0.0] * 32))
+    assert twice.amps(np.arange(1))[0] < 0.3e-3  # a lifted column gives no more than it was lifted to
 
 
 def test_bounds_are_those_of_the_highest_corner_of_a_shape() -> None:
